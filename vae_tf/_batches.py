@@ -1,0 +1,44 @@
+"""Training batches in an order that is a function of (seed, epoch) alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+
+def permutation(seed: int, epoch: int, n: int) -> np.ndarray:
+    """The order of `n` examples in this epoch, `[n]` int64."""
+    return np.random.default_rng([seed, epoch]).permutation(n)
+
+
+def shuffled(
+    arrays: Sequence[np.ndarray | tf.Tensor], batch_size: int, *, seed: int, epoch: Callable[[], int]
+) -> tf.data.Dataset:
+    """Batches `(a[i], b[i], ...)` of one pass over the arrays, newly shuffled for each pass.
+
+    Args:
+        arrays: tensors of equal first dimension.
+        batch_size: examples in a batch; the last one is smaller where it does not divide.
+        seed: of the order.
+        epoch: called when a pass begins: which epoch it is.
+    """
+    n = len(arrays[0])
+    steps = -(-n // batch_size)
+    with tf.device("cpu:0"):
+        tensors = tuple(tf.convert_to_tensor(array) for array in arrays)
+
+    def orders() -> Iterator[np.ndarray]:
+        yield permutation(seed, epoch(), n)
+
+    def batches(order: tf.Tensor) -> tf.data.Dataset:
+        def gather(step: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            index = order[step * batch_size : (step + 1) * batch_size]
+            return tuple(tf.gather(tensor, index) for tensor in tensors)
+
+        return tf.data.Dataset.range(steps).map(gather, num_parallel_calls=1)
+
+    order = tf.data.Dataset.from_generator(orders, output_signature=tf.TensorSpec((n,), tf.int64))
+    dataset = order.flat_map(batches).apply(tf.data.experimental.assert_cardinality(steps))
+    return dataset.prefetch(2)

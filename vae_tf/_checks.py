@@ -1,0 +1,57 @@
+"""Argument checks that more than one module needs, and the one form that error messages have."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from numbers import Integral, Real
+from typing import Any
+
+
+def problem(what: str, *, expected: str, received: object, remedy: str) -> str:
+    """The text of an error: what is wrong, what was expected, what came, what to do."""
+    return f"{what}: expected {expected}, received {received}. {remedy}"
+
+
+def positive_int(name: str, value: Any) -> int:
+    """`value` as an int of at least 1, or a ValueError that names `name`."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+        raise ValueError(
+            problem(name, expected="a whole number of at least 1", received=repr(value), remedy=f"Pass {name}=1 or more.")
+        )
+    return int(value)
+
+
+def seed(value: Any) -> int:
+    """`value` as a seed, or a ValueError."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or not 0 <= value < 2**31:
+        raise ValueError(
+            problem("seed", expected="a whole number in [0, 2^31)", received=repr(value), remedy="Pass seed=0, say.")
+        )
+    return int(value)
+
+
+def positive_float(name: str, value: Any, remedy: str | None = None) -> float:
+    """`value` as a finite float above 0, or a ValueError that names `name`."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value) or value <= 0:
+        raise ValueError(
+            problem(
+                name,
+                expected="a finite number above 0",
+                received=repr(value),
+                remedy=remedy or f"Pass a positive {name}.",
+            )
+        )
+    return float(value)
+
+
+def shape(name: str, value: Any) -> tuple[int, ...]:
+    """`value` as a non-empty tuple of positive ints, or a ValueError that names `name`."""
+    if not isinstance(value, Iterable) or isinstance(value, str):
+        raise ValueError(
+            problem(name, expected="a tuple such as (28, 28, 1)", received=repr(value), remedy="Pass the shape of one example.")
+        )
+    dims = tuple(positive_int(name, dim) for dim in value)
+    if not dims:
+        raise ValueError(problem(name, expected="at least one axis", received="()", remedy="Pass (1,) for a single number."))
+    return dims

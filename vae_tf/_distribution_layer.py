@@ -1,0 +1,85 @@
+"""The layer that turns a network's last activations into a distribution, in a form Keras can save."""
+
+from __future__ import annotations
+
+import abc
+import math
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+import tf_keras as keras
+
+from vae_tf import _checks
+
+tfd = tfp.distributions
+
+
+class DistributionLayer(tfp.layers.DistributionLambda):
+    """A layer whose output is a `tfd.Distribution` over one example.
+
+    Where a tensor is wanted instead (by `predict`, or by a layer behind it), the distribution stands for
+    its mean, so that nothing random happens unless `sample` is called.
+
+    The layer computes in float32 whatever the global mixed-precision policy: log-probabilities in half
+    precision are noise.
+
+    Args:
+        event_shape: shape of one example, without the batch axis.
+        **kwargs: `name`, `dtype` and `trainable`, as for every Keras layer.
+    """
+
+    def __init__(self, event_shape: tuple[int, ...], **kwargs: Any) -> None:
+        kwargs.setdefault("dtype", "float32")
+        super().__init__(self._make_distribution, convert_to_tensor_fn=tfd.Distribution.mean, **kwargs)
+        self.event_shape = _checks.shape("event_shape", event_shape)
+
+    @property
+    @abc.abstractmethod
+    def parameter_shape(self) -> tuple[int, ...]:
+        """Shape of what the network must put out for one example, without the batch axis."""
+
+    @abc.abstractmethod
+    def parameters(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The distribution's parameters from `[B, *parameter_shape]`, in plain TensorFlow operations.
+
+        Every value broadcasts against `[B, *E]`. This is the map that is exported to ONNX.
+        """
+
+    @abc.abstractmethod
+    def distribution(self, **parameters: tf.Tensor) -> tfd.Distribution:
+        """The distribution with these parameters, its event the whole example."""
+
+    def build(self, input_shape: Any) -> None:
+        """Checks that the network puts out as many numbers as the distribution has parameters."""
+        received = tuple(tf.TensorShape(input_shape)[1:])
+        if None in received or math.prod(received) != math.prod(self.parameter_shape):
+            raise ValueError(
+                _checks.problem(
+                    f"Input of {type(self).__name__} '{self.name}'",
+                    expected=f"{self.parameter_shape} numbers per example ({math.prod(self.parameter_shape)})",
+                    received=f"{received}",
+                    remedy=f"End the network in a layer with {math.prod(self.parameter_shape)} outputs.",
+                )
+            )
+        super().build(input_shape)
+
+    def _make_distribution(self, inputs: tf.Tensor) -> tfd.Distribution:
+        parameters = self.parameters(tf.reshape(inputs, (-1, *self.parameter_shape)))
+        distribution = self.distribution(**parameters)
+        distribution.layer_parameters = parameters
+        return distribution
+
+    def get_config(self) -> dict[str, Any]:
+        """Plain JSON: the arguments of the constructor."""
+        return keras.layers.Layer.get_config(self)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> DistributionLayer:
+        """The layer with these constructor arguments; nothing in `config` is ever executed."""
+        return cls(**config)
+
+
+def parameters_of(distribution: tfd.Distribution) -> dict[str, tf.Tensor]:
+    """The `DistributionLayer.parameters` behind the output of a model that ends in such a layer."""
+    return dict(distribution.layer_parameters)

@@ -1,0 +1,196 @@
+"""From a recipe ("MSE + KL") to the sigma it hides, and back. Needs numpy only.
+
+A recipe minimises `a * E + c * KL`: E is the squared (or absolute) error and KL the divergence, both
+summed over dimensions; `reduction="mean"` makes a = 1/dims, `kl_reduction="mean"` divides c by latent_dim.
+Dividing by c leaves the minimum where it is, so the recipe is the bound of a likelihood with
+
+    mse:  Gaussian,  1/(2 sigma^2) = a/c,   sigma = sqrt(c / (2 a))
+    mae:  Laplace,   1/b = a/c,             b = c / a,   standard deviation sqrt(2) b
+
+The same recipe read as a beta-VAE whose likelihood has scale 1: beta = sigma^2 for the Gaussian and
+beta = b for the Laplace. (Where beta multiplies KL beside `||x - x'||^2` without the 1/2, sigma is
+sqrt(beta / 2) instead: c/a is then beta itself.)
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from vae_tf import _checks
+
+__all__ = ["Implied", "PointwiseLoss", "Recipe", "from_recipe", "to_recipe"]
+
+Loss = Literal["mse", "mae", "bce"]
+Reduction = Literal["sum", "mean"]
+
+
+@dataclass(frozen=True)
+class PointwiseLoss:
+    """`-log_prob == scale_factor * pointwise + constant`, in nats per example.
+
+    Attributes:
+        loss: the pointwise loss: "mse" (squared error), "mae" or "bce", summed over the dimensions.
+        scale_factor: what multiplies that sum; for a Gaussian 1/(2 sigma^2).
+        constant: what is left, in nats per example.
+    """
+
+    loss: Loss
+    scale_factor: float
+    constant: float
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A loss as people write it: pointwise loss, how it is reduced over dimensions, weight of the KL.
+
+    Attributes:
+        loss: "mse", "mae" or "bce".
+        reduction: over the `dims` dimensions of an example, "sum" or "mean".
+        kl_weight: what multiplies the KL.
+        dims: number of dimensions of one example.
+        kl_reduction: over the latents, "sum" or "mean".
+        latent_dim: number of latents; needed for `kl_reduction="mean"` only.
+    """
+
+    loss: Loss
+    reduction: Reduction
+    kl_weight: float
+    dims: int
+    kl_reduction: Reduction = "sum"
+    latent_dim: int | None = None
+
+    def __post_init__(self) -> None:
+        _one_of("loss", self.loss, ("mse", "mae", "bce"))
+        _one_of("reduction", self.reduction, ("sum", "mean"))
+        _one_of("kl_reduction", self.kl_reduction, ("sum", "mean"))
+        _checks.positive_float("kl_weight", self.kl_weight, "Without a KL term the recipe implies no sigma.")
+        _checks.positive_int("dims", self.dims)
+        if self.kl_reduction == "mean" and self.latent_dim is None:
+            raise ValueError(
+                _checks.problem(
+                    "latent_dim",
+                    expected="the number of latents, as kl_reduction is 'mean'",
+                    received="None",
+                    remedy="Pass latent_dim, or kl_reduction='sum'.",
+                )
+            )
+        if self.latent_dim is not None:
+            _checks.positive_int("latent_dim", self.latent_dim)
+
+    @property
+    def error_weight(self) -> float:
+        """a: the weight of the summed error."""
+        return 1.0 if self.reduction == "sum" else 1.0 / self.dims
+
+    @property
+    def summed_kl_weight(self) -> float:
+        """c: the weight of the KL summed over latents."""
+        if self.kl_reduction == "mean" and self.latent_dim is not None:
+            return self.kl_weight / self.latent_dim
+        return self.kl_weight
+
+
+@dataclass(frozen=True)
+class Implied:
+    """The likelihood a recipe implies beside a KL of weight 1.
+
+    Attributes:
+        family: "Gaussian" or "Laplace".
+        scale: its scale parameter in the units of the data: sigma, or Laplace's b.
+        sigma: its standard deviation in the units of the data: sigma, or sqrt(2) b.
+        scale_factor: what multiplies the summed error: 1/(2 sigma^2), or 1/b.
+        beta: the KL weight that a likelihood of scale 1 would need for the same trade-off.
+    """
+
+    family: Literal["Gaussian", "Laplace"]
+    scale: float
+    sigma: float
+    scale_factor: float
+    beta: float
+
+
+def from_recipe(
+    loss: Loss,
+    *,
+    reduction: Reduction,
+    dims: int,
+    kl_weight: float = 1.0,
+    kl_reduction: Reduction = "sum",
+    latent_dim: int | None = None,
+) -> Implied:
+    """The likelihood that a recipe implies, its scale in the units of the data.
+
+    Args:
+        loss: "mse" or "mae".
+        reduction: how the loss is reduced over the dimensions of an example, "sum" or "mean".
+        dims: number of dimensions of one example, 784 for 28 x 28.
+        kl_weight: what multiplies the KL.
+        kl_reduction: how the KL is reduced over the latents, "sum" or "mean".
+        latent_dim: number of latents; needed for `kl_reduction="mean"`.
+
+    Raises:
+        ValueError: for "bce", which has no scale, and for weights, counts or words that mean nothing.
+    """
+    recipe = Recipe(loss, reduction, kl_weight, dims, kl_reduction, latent_dim)
+    ratio = recipe.summed_kl_weight / recipe.error_weight
+    _refuse_bce(loss)
+    if loss == "mae":
+        return Implied("Laplace", scale=ratio, sigma=math.sqrt(2) * ratio, scale_factor=1 / ratio, beta=ratio)
+    sigma = math.sqrt(ratio / 2)
+    return Implied("Gaussian", scale=sigma, sigma=sigma, scale_factor=1 / ratio, beta=ratio / 2)
+
+
+def to_recipe(
+    scale: float,
+    *,
+    dims: int,
+    loss: Loss = "mse",
+    reduction: Reduction = "mean",
+    kl_reduction: Reduction = "sum",
+    latent_dim: int | None = None,
+    beta: float = 1.0,
+) -> Recipe:
+    """The recipe, its `kl_weight` above all, that trains a likelihood of this scale.
+
+    Args:
+        scale: sigma for "mse", Laplace's b for "mae", in the units of the data.
+        dims: number of dimensions of one example.
+        loss: "mse" or "mae".
+        reduction: how the loss is to be reduced over the dimensions of an example.
+        kl_reduction: how the KL is to be reduced over the latents.
+        latent_dim: number of latents; needed for `kl_reduction="mean"`.
+        beta: weight of the KL beside the likelihood; 1 is the evidence lower bound.
+
+    Raises:
+        ValueError: as `from_recipe`.
+    """
+    scale = _checks.positive_float("scale", scale)
+    beta = _checks.positive_float("beta", beta)
+    _one_of("loss", loss, ("mse", "mae", "bce"))
+    _refuse_bce(loss)
+    unit = Recipe(loss, reduction, 1.0, dims, kl_reduction, latent_dim)
+    ratio = beta * (2 * scale**2 if loss == "mse" else scale)
+    weight = ratio * unit.error_weight / unit.summed_kl_weight
+    return Recipe(loss, reduction, weight, dims, kl_reduction, latent_dim)
+
+
+def _refuse_bce(loss: str) -> None:
+    if loss == "bce":
+        raise ValueError(
+            _checks.problem(
+                "loss",
+                expected="'mse' or 'mae'",
+                received="'bce', a Bernoulli likelihood, which has no scale",
+                remedy="Sum the cross-entropy over the dimensions beside a KL of weight 1; nothing else is implied.",
+            )
+        )
+
+
+def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        words = ", ".join(map(repr, allowed))
+        raise ValueError(
+            _checks.problem(name, expected=f"one of {words}", received=repr(value), remedy="Choose one of them.")
+        )

@@ -1,0 +1,108 @@
+"""Families with a mean and a scale: the five ways to choose the scale, written once."""
+
+from __future__ import annotations
+
+import abc
+import math
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+from tensorflow_probability import distributions as tfd
+
+from vae_tf import _checks
+from vae_tf.likelihoods._base import Likelihood
+
+SCALES = ("learned", "optimal", "per_dimension", "per_pixel")
+
+
+class _AtLeast(keras.constraints.Constraint):
+    """Projects a weight to at least `minimum`, so that a scale at its floor can leave it again."""
+
+    def __init__(self, minimum: float) -> None:
+        self.minimum = minimum
+
+    def __call__(self, w: tf.Tensor) -> tf.Tensor:
+        return tf.maximum(w, tf.cast(self.minimum, w.dtype))
+
+
+class LocationScale(Likelihood):
+    """A likelihood with a mean from the network and a scale chosen by `scale`; see Gaussian."""
+
+    def __init__(
+        self,
+        event_shape: tuple[int, ...],
+        scale: float | str = "optimal",
+        *,
+        min_scale: float = 1e-3,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(event_shape, **kwargs)
+        self.min_scale = _checks.positive_float("min_scale", min_scale)
+        if isinstance(scale, str):
+            if scale not in SCALES:
+                raise ValueError(
+                    _checks.problem(
+                        "scale",
+                        expected="a positive number or one of " + ", ".join(map(repr, SCALES)),
+                        received=repr(scale),
+                        remedy="scale='optimal' suits most data.",
+                    )
+                )
+        else:
+            scale = _checks.positive_float("scale", scale, "Pass sigma > 0 in the data's units, or scale='optimal'.")
+        self.scale_mode = scale
+        if scale in ("learned", "per_dimension"):
+            self.log_scale = self.add_weight(
+                "log_scale",
+                shape=() if scale == "learned" else self.event_shape,
+                initializer="zeros",
+                constraint=_AtLeast(math.log(self.min_scale)),
+            )
+
+    @property
+    def scale(self) -> tf.Tensor | None:
+        """The current scale: a scalar, `event_shape` for "per_dimension", None for "per_pixel"."""
+        if self.scale_mode == "per_pixel":
+            return None
+        if self.scale_mode == "optimal":
+            return tf.maximum(self._optimal_scale(), self.min_scale)
+        if self.scale_mode in ("learned", "per_dimension"):
+            return tf.exp(self.log_scale)
+        return tf.constant(self.scale_mode, self.compute_dtype)
+
+    @abc.abstractmethod
+    def _optimal_scale(self) -> tf.Tensor:
+        """The scale that maximises the likelihood of the data behind the running statistics."""
+
+    @property
+    def parameter_shape(self) -> tuple[int, ...]:
+        """See DistributionLayer.parameter_shape."""
+        *outer, last = self.event_shape
+        return (*outer, 2 * last if self.scale_mode == "per_pixel" else last)
+
+    def parameters(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        """See DistributionLayer.parameters."""
+        scale = self.scale
+        if scale is not None:
+            return {"mean": inputs, "scale": scale}
+        mean, raw = tf.split(inputs, 2, axis=-1)
+        return {"mean": mean, "scale": self.min_scale + tf.math.softplus(raw)}
+
+    def noise(self, rng: np.random.Generator, num_samples: int) -> np.ndarray:
+        """Standard normal; see Likelihood.noise."""
+        return rng.standard_normal((num_samples, *self.event_shape), dtype=np.float32)
+
+    def observe(self, noise: tf.Tensor, *, mean: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
+        """See Likelihood.observe."""
+        return mean + scale * noise
+
+    def update(self, p: tfd.Distribution, x: tf.Tensor) -> tfd.Distribution:
+        """See Likelihood.update; with "optimal" this is the M-step, and p comes back at the new scale."""
+        p = super().update(p, x)
+        return self.distribution(mean=p.mean(), scale=self.scale) if self.scale_mode == "optimal" else p
+
+    def get_config(self) -> dict[str, Any]:
+        """See DistributionLayer.get_config."""
+        return super().get_config() | {"scale": self.scale_mode, "min_scale": self.min_scale}

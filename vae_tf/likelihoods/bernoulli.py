@@ -1,0 +1,95 @@
+"""Bernoulli: binary data, the distribution behind binary cross-entropy."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+from tensorflow_probability import distributions as tfd
+
+from vae_tf import _checks
+from vae_tf.equivalence import PointwiseLoss
+from vae_tf.likelihoods._base import Likelihood
+
+_OUTSIDE = _checks.problem(
+    "Data for Bernoulli",
+    expected="values in [0, 1]",
+    received="values outside it",
+    remedy="Scale the data to [0, 1], or use Gaussian.",
+)
+
+
+class _CheckedBernoulli(tfd.Bernoulli):
+    """A Bernoulli that refuses to score what lies outside [0, 1], NaN included."""
+
+    def _log_prob(self, event: tf.Tensor) -> tf.Tensor:
+        inside = tf.reduce_all((event >= 0) & (event <= 1))
+        with tf.control_dependencies([tf.debugging.Assert(inside, [_OUTSIDE])]):
+            return super()._log_prob(tf.identity(event))
+
+
+@keras.saving.register_keras_serializable("vae_tf")
+class Bernoulli(Likelihood):
+    """Each dimension is 1 with probability sigmoid(logit(z)), else 0.
+
+    `-log p(x|z) = sum(softplus(l) - x l)`: binary cross-entropy from logits, summed, factor 1, no constant.
+    On grey levels strictly between 0 and 1 this is no likelihood (it does not integrate to one over them):
+    `fit` warns once and names `ContinuousBernoulli`.
+
+    Args:
+        event_shape: shape of one example, without the batch axis.
+        decay: see Likelihood.
+        **kwargs: as for every Keras layer.
+
+    Raises:
+        ValueError: when data outside [0, 1] are given to `fit`.
+        tf.errors.InvalidArgumentError: when they reach `log_prob` inside a compiled function.
+    """
+
+    @property
+    def parameter_shape(self) -> tuple[int, ...]:
+        """See DistributionLayer.parameter_shape."""
+        return self.event_shape
+
+    def parameters(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        """See DistributionLayer.parameters."""
+        return {"mean": tf.sigmoid(inputs), "logits": inputs}
+
+    def distribution(self, *, logits: tf.Tensor, mean: tf.Tensor | None = None) -> tfd.Distribution:
+        """See DistributionLayer.distribution; `mean` is sigmoid(logits) and not used."""
+        return tfd.Independent(_CheckedBernoulli(logits=logits, dtype=logits.dtype), len(self.event_shape))
+
+    def equivalence(self) -> PointwiseLoss:
+        """See Likelihood.equivalence."""
+        return PointwiseLoss("bce", scale_factor=1.0, constant=0.0)
+
+    def noise(self, rng: np.random.Generator, num_samples: int) -> np.ndarray:
+        """Uniform on [0, 1); see Likelihood.noise."""
+        return rng.random((num_samples, *self.event_shape), dtype=np.float32)
+
+    def observe(self, noise: tf.Tensor, *, mean: tf.Tensor, logits: tf.Tensor | None = None) -> tf.Tensor:
+        """See Likelihood.observe; `logits` is not used."""
+        return tf.cast(noise < mean, mean.dtype)
+
+    def check_data(self, x: np.ndarray) -> None:
+        """See Likelihood.check_data; warns on grey levels."""
+        super().check_data(x)
+        if np.min(x) < 0 or np.max(x) > 1:
+            raise ValueError(
+                _checks.problem(
+                    "Data for Bernoulli",
+                    expected="values in [0, 1]",
+                    received=f"values in [{np.min(x):g}, {np.max(x):g}]",
+                    remedy="Scale the data to [0, 1], or use Gaussian.",
+                )
+            )
+        if np.any((x > 0) & (x < 1)):
+            warnings.warn(
+                "Bernoulli is a distribution on {0, 1} and the data have grey levels between them: their "
+                "cross-entropy is no likelihood, and its value cannot be compared with one. Use "
+                "ContinuousBernoulli or Gaussian for grey levels, or binarise the data.",
+                UserWarning,
+                stacklevel=3,
+            )

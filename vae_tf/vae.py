@@ -1,0 +1,379 @@
+"""The variational autoencoder, as a Keras model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+from tensorflow_probability import distributions as tfd
+
+from vae_tf import _batches, _checks, _optimizers
+from vae_tf._distribution_layer import parameters_of
+from vae_tf.likelihoods import Likelihood
+from vae_tf.objectives import ELBO, Objective, Terms, negative_log_prob
+from vae_tf.posteriors import Posterior
+from vae_tf.priors import Prior
+
+__all__ = ["VAE"]
+
+_LOGS = ("loss", "distortion", "rate")
+_PARTS = ("encoder", "decoder", "prior", "objective")
+_CHUNK = 256
+_EXAMPLES = {"posterior": "posteriors.DiagonalNormal(8)", "likelihood": "likelihoods.Gaussian((28, 28, 1))"}
+
+
+@keras.saving.register_keras_serializable("vae_tf")
+class VAE(keras.Model):
+    """p(x, z) = p(z) p(x|z) with the approximate posterior q(z|x), trained on `-log p(x|z) + KL(q || p(z))`.
+
+    `vae(x)` is the distribution p(x|z) for one draw z ~ q(z|x). `fit` takes the images once: `fit(x)`. The logs
+    are in nats per example: `loss` (the objective; -ELBO by default), `distortion` (-log p(x|z)) and
+    `rate` (the KL), with `loss == distortion + kl_weight * rate`. Regularisers of the networks are trained on,
+    and logged as `regularization` beside the loss.
+
+    Training is a function of the seed and the step: noise of the posterior is drawn from (seed, optimizer
+    step), the order of arrays given to `fit` from (seed, epoch), and an epoch is a number of optimizer steps.
+    Saved, loaded and trained on, a model goes on as if it had never stopped.
+
+    Args:
+        encoder: a Keras model `[B, *E]` -> q(z|x) with one posterior layer, its last.
+        decoder: a Keras model `[B, D]` -> p(x|z) with one likelihood layer, its last.
+        prior: p(z).
+        objective: what is minimised; `ELBO()` by default.
+        seed: of the posterior noise and the order of the data, at least 0.
+        **kwargs: `name`, as for every Keras model.
+
+    Raises:
+        ValueError: for networks that do not end in such layers, or whose latents are not the prior's.
+
+    References:
+        Kingma and Welling 2014, eq. 3, arXiv 1312.6114.
+    """
+
+    def __init__(
+        self,
+        encoder: keras.Model,
+        decoder: keras.Model,
+        prior: Prior,
+        objective: Objective | None = None,
+        *,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.encoder = encoder
+        self.decoder = decoder
+        self.prior = prior
+        self.objective = ELBO() if objective is None else objective
+        self.seed = _checks.seed(seed)
+        if self.posterior.latent_dim != prior.latent_dim:
+            raise ValueError(
+                _checks.problem(
+                    "latent_dim of the prior",
+                    expected=f"{self.posterior.latent_dim}, that of the encoder's posterior",
+                    received=str(prior.latent_dim),
+                    remedy="Give both the same latent_dim.",
+                )
+            )
+        self._trackers = {name: keras.metrics.Mean(name=name) for name in _LOGS}
+        _ = self.likelihood  # raises here, not in the first step
+        self.built = True
+
+    # --- the model -------------------------------------------------------------------------------------
+
+    @property
+    def posterior(self) -> Posterior:
+        """The encoder's last layer."""
+        return _only_layer("encoder", self.encoder, Posterior)
+
+    @property
+    def likelihood(self) -> Likelihood:
+        """The decoder's last layer."""
+        return _only_layer("decoder", self.decoder, Likelihood)
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """Shape of one example."""
+        return self.likelihood.event_shape
+
+    @property
+    def latent_dim(self) -> int:
+        """Number of latents D."""
+        return self.prior.latent_dim
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tfd.Distribution:
+        """p(x|z) for one draw z ~ q(z|x): batch shape [B], event shape `E`."""
+        return self.decoder(self.encoder(inputs, training=training).sample(), training=training)
+
+    def terms(self, x: Any, target: Any = None, *, seed: int = 0) -> Terms:
+        """Distortion and rate in nats per example, `[B]` each, not averaged.
+
+        Args:
+            x: data `[B, *E]`.
+            target: data to be scored, `[B, *E]`, where they are not x itself (denoising).
+            seed: of the one draw from the posterior.
+
+        Raises:
+            ValueError: where the data have another shape than the likelihood.
+        """
+        x = tf.convert_to_tensor(x)
+        target = x if target is None else tf.convert_to_tensor(target)
+        self._check_shape(target)
+        q, z, p = self._forward(x, _seed(seed, 0), training=False)
+        return Terms(negative_log_prob(target, p), self.prior.rate(q, z))
+
+    def _forward(self, x: tf.Tensor, seed: tf.Tensor, training: bool) -> tuple[Any, tf.Tensor, Any]:
+        q = self.encoder(x, training=training)
+        z = q.sample(seed=seed)
+        return q, z, self.decoder(z, training=training)
+
+    def encode(self, x: Any, *, batch_size: int = _CHUNK) -> np.ndarray:
+        """The posterior mean E[z|x], `[B, D]`. (`vae.encoder(x)` is the whole posterior.)"""
+        return _in_chunks(self.encoder, x, batch_size)
+
+    def decode(self, z: Any, *, batch_size: int = _CHUNK) -> np.ndarray:
+        """The mean E[x|z], `[B, *E]`. (`vae.decoder(z)` is the whole likelihood.)"""
+        return _in_chunks(self.decoder, z, batch_size)
+
+    def reconstruct(self, x: Any, *, batch_size: int = _CHUNK) -> np.ndarray:
+        """E[x|z] at the posterior mean z = E[z|x], `[B, *E]`: nothing is drawn, as in `predict`."""
+        return self.decode(self.encode(x, batch_size=batch_size), batch_size=batch_size)
+
+    def sample(self, num_samples: int, seed: int | None = None, *, observation_noise: bool = True) -> np.ndarray:
+        """Draws x ~ p(x|z), z ~ p(z): `[num_samples, *E]`.
+
+        All noise comes from `numpy.random.default_rng(seed)`, prior first, so that the exported decoder
+        draws the same images.
+
+        Args:
+            num_samples: how many.
+            seed: of the draw; None takes a new one.
+            observation_noise: False returns the mean E[x|z] of each draw instead of a draw of x.
+
+        Raises:
+            ValueError: for a count below 1 or a negative seed.
+        """
+        num_samples = _checks.positive_int("num_samples", num_samples)
+        rng = np.random.default_rng(None if seed is None else _checks.seed(seed))
+        z = self.prior.from_noise(self.prior.noise(rng, num_samples))
+        if not observation_noise:
+            return self.decode(z)
+        noise = self.likelihood.noise(rng, num_samples)
+        draw = [
+            self.likelihood.observe(noise[i : i + _CHUNK], **parameters_of(self.decoder(z[i : i + _CHUNK])))
+            for i in range(0, num_samples, _CHUNK)
+        ]
+        return np.concatenate(draw)
+
+    # --- training --------------------------------------------------------------------------------------
+
+    def compile(self, optimizer: Any = "adam", loss: Any = None, **kwargs: Any) -> None:  # noqa: A003
+        """As `keras.Model.compile`, with `-p.log_prob(x)` as the default loss.
+
+        On a machine without a GPU, Adam updates each weight by TensorFlow's one fused kernel.
+
+        Args:
+            optimizer: a Keras optimizer or its name.
+            loss: a function (x `[B, *E]`, p) -> `[B]`; `vae_tf.negative_log_prob` by default.
+            **kwargs: as for `keras.Model.compile`.
+
+        Raises:
+            ValueError: for the name of a pointwise loss, which would hide the likelihood's scale.
+            TypeError: for `loss_weights`.
+        """
+        loss = negative_log_prob if loss is None else loss
+        if isinstance(loss, str | keras.losses.Loss) or not callable(loss):
+            raise ValueError(
+                _checks.problem(
+                    "loss",
+                    expected="a function of (x, p) that returns one number per example",
+                    received=repr(loss),
+                    remedy="Leave it out: the loss is -p.log_prob(x), and the decoder's likelihood says which.",
+                )
+            )
+        if kwargs.get("loss_weights") is not None:
+            raise TypeError("loss_weights: a VAE weighs its terms by its objective; use objective=ELBO(kl_weight=...)")
+        super().compile(optimizer=_optimizers.tuned_for_cpu(keras.optimizers.get(optimizer)), loss=loss, **kwargs)
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        *,
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        sample_weight: Any = None,
+        **kwargs: Any,
+    ) -> keras.callbacks.History:
+        """As `keras.Model.fit`; `x` are the images, and targets are needed only where they differ (denoising).
+
+        Arrays are shuffled by (seed, epoch); a `tf.data.Dataset` comes in its own order. Callbacks that add
+        to the logs run before those that write them.
+
+        Raises:
+            ValueError: for data of the wrong shape, or to which the likelihood gives no density.
+        """
+        if isinstance(callbacks, list):
+            callbacks = sorted(callbacks, key=lambda callback: not getattr(callback, "adds_logs", False))
+        if isinstance(x, np.ndarray | tf.Tensor):
+            arrays = (x,) if y is None and sample_weight is None else (x, x if y is None else y)
+            arrays = arrays if sample_weight is None else (*arrays, sample_weight)
+            self._check_data(arrays)
+            if validation_split:
+                cut = round(len(x) * (1 - validation_split))
+                validation_data = tuple(array[cut:] for array in arrays)
+                arrays = tuple(array[:cut] for array in arrays)
+            batch_size = batch_size or 32
+            x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(arrays)
+            if shuffle:
+                steps = -(-len(x) // batch_size)
+                epoch = lambda: int(self.optimizer.iterations) // steps  # noqa: E731
+                x = _batches.shuffled(arrays, batch_size, seed=self.seed, epoch=epoch)
+                y = sample_weight = batch_size = None
+        elif isinstance(x, tf.data.Dataset):
+            self._check_data(next(iter(x.take(1))))
+        if isinstance(validation_data, np.ndarray | tf.Tensor | tuple):
+            self._check_data(validation_data)
+        return super().fit(
+            x,
+            y,
+            batch_size,
+            epochs,
+            callbacks=callbacks,
+            validation_data=validation_data,
+            shuffle=shuffle,
+            sample_weight=sample_weight,
+            **kwargs,
+        )
+
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """One step; returns the logs, in nats per example, averaged since the epoch began."""
+        x, target, weight = _unpack(data)
+        seed = _seed(self.seed, self.optimizer.iterations)
+        self._check_shape(target)
+        with tf.GradientTape() as tape:
+            q, z, p = self._forward(x, seed, training=True)
+            p = self.likelihood.update(p, target)
+            losses = self._weighted(Terms(self._distortion(target, p), self.prior.rate(q, z)), weight)
+            total = tf.reduce_mean(losses["loss"]) + tf.add_n(self.losses or [0.0])
+        self.optimizer.minimize(total, self.trainable_variables, tape=tape)
+        return self._record(losses, target, p, weight)
+
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """The same terms without an update; its noise depends on the seed and the batch's number only."""
+        x, target, weight = _unpack(data)
+        seed = _seed(-1 - self.seed, self._test_counter)
+        self._check_shape(target)
+        q, z, p = self._forward(x, seed, training=False)
+        losses = self._weighted(Terms(self._distortion(target, p), self.prior.rate(q, z)), weight)
+        return self._record(losses, target, p, weight)
+
+    def predict_step(self, data: Any) -> tf.Tensor:
+        """E[x|z] at z = E[z|x]: the mean, nothing drawn."""
+        x = _unpack(data)[0]
+        return self.decoder(self.encoder(x, training=False).mean(), training=False).mean()
+
+    def _distortion(self, target: tf.Tensor, p: tfd.Distribution) -> tf.Tensor:
+        distortion = self.loss(target, p)
+        if distortion.shape.rank != 1:
+            raise ValueError(
+                _checks.problem(
+                    "Value of the loss",
+                    expected="one number per example, shape [B]",
+                    received=f"shape {distortion.shape}",
+                    remedy="Return -p.log_prob(x), not averaged.",
+                )
+            )
+        return distortion
+
+    def _weighted(self, terms: Terms, weight: tf.Tensor | None) -> dict[str, tf.Tensor]:
+        losses = {"loss": self.objective(terms), **terms._asdict()}
+        if weight is None:
+            return losses
+        return {name: value * tf.cast(weight, value.dtype) for name, value in losses.items()}
+
+    def _record(self, losses: Any, target: tf.Tensor, p: Any, weight: Any) -> dict[str, tf.Tensor]:
+        for name, values in losses.items():
+            self._trackers[name].update_state(values)
+        self.compiled_metrics.update_state(target, p.mean(), weight)
+        logs = {metric.name: metric.result() for metric in self.metrics}
+        return logs | ({"regularization": tf.add_n(self.losses)} if self.losses else {})
+
+    def _check_data(self, data: Any) -> None:
+        target = np.asarray(_unpack(data)[1])
+        self._check_shape(target)
+        self.likelihood.check_data(target)
+
+    def _check_shape(self, target: Any) -> None:
+        if not tf.TensorShape(target.shape).is_compatible_with((None, *self.event_shape)):
+            raise ValueError(
+                _checks.problem(
+                    "Data",
+                    expected=f"shape [B, {', '.join(map(str, self.event_shape))}], the likelihood's event_shape",
+                    received=f"shape {list(target.shape)}",
+                    remedy="Pass the images once, fit(x): no labels are needed.",
+                )
+            )
+
+    # --- saving ----------------------------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        """The parts, serialised by Keras."""
+        parts = {name: getattr(self, name) for name in _PARTS}
+        serialized = {name: keras.saving.serialize_keras_object(part) for name, part in parts.items()}
+        return {"name": self.name, "seed": self.seed} | serialized
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> VAE:
+        """The model with these parts."""
+        parts = {
+            name: keras.saving.deserialize_keras_object(config[name], custom_objects=custom_objects) for name in _PARTS
+        }
+        return cls(**config | parts)
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Nothing to do: the parts are built already."""
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles as the saved model was, and makes the optimizer's slots, for their saved values."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+
+def _unpack(data: Any) -> tuple[Any, Any, Any]:
+    """Images, targets (the images where there are none) and weights of a batch."""
+    x, target, weight = keras.utils.unpack_x_y_sample_weight(data)
+    return x, x if target is None else target, weight
+
+
+def _seed(*numbers: Any) -> tf.Tensor:
+    """A seed for stateless draws, from two numbers."""
+    return tf.stack([tf.cast(number, tf.int32) for number in numbers])
+
+
+def _in_chunks(model: Any, inputs: Any, batch_size: int) -> np.ndarray:
+    """The mean of the distributions that `model` makes of `inputs`, a part at a time."""
+    chunks = [model(inputs[i : i + batch_size]).mean().numpy() for i in range(0, len(inputs), batch_size)]
+    return np.concatenate(chunks)
+
+
+def _only_layer(name: str, model: keras.Model, kind: type) -> Any:
+    """The one layer of this kind in `model`."""
+    found = [layer for layer in model.submodules if isinstance(layer, kind)]
+    if len(found) != 1:
+        what = kind.__name__.lower()
+        raise ValueError(
+            _checks.problem(
+                f"The {name}",
+                expected=f"a model that ends in one {what} layer",
+                received=f"{len(found)} of them among its layers",
+                remedy=f"End it in a layer of vae_tf, such as {_EXAMPLES[what]}.",
+            )
+        )
+    return found[0]
