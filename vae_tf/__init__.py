@@ -10,12 +10,25 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-_MODULES = (
-    "callbacks", "data", "equivalence", "likelihoods", "networks", "objectives", "plotting", "posteriors", "priors",
-)  # fmt: skip
+_MODULES = frozenset(
+    {"callbacks", "data", "equivalence", "likelihoods", "networks", "objectives", "plotting", "posteriors", "priors"}
+)
 _NAMES = {"VAE": "vae_tf.vae", "load": "vae_tf.saving", "negative_log_prob": "vae_tf.objectives"}
 
-__all__ = sorted([*_MODULES, *_NAMES])
+__all__ = [
+    "VAE",
+    "callbacks",
+    "data",
+    "equivalence",
+    "likelihoods",
+    "load",
+    "negative_log_prob",
+    "networks",
+    "objectives",
+    "plotting",
+    "posteriors",
+    "priors",
+]
 
 if TYPE_CHECKING:
     from vae_tf import (

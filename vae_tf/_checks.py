@@ -17,7 +17,12 @@ def positive_int(name: str, value: Any) -> int:
     """`value` as an int of at least 1, or a ValueError that names `name`."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
         raise ValueError(
-            problem(name, expected="a whole number of at least 1", received=repr(value), remedy=f"Pass {name}=1 or more.")
+            problem(
+                name,
+                expected="a whole number of at least 1",
+                received=repr(value),
+                remedy=f"Pass {name}=1 or more.",
+            )
         )
     return int(value)
 
@@ -26,7 +31,12 @@ def seed(value: Any) -> int:
     """`value` as a seed, or a ValueError."""
     if isinstance(value, bool) or not isinstance(value, Integral) or not 0 <= value < 2**31:
         raise ValueError(
-            problem("seed", expected="a whole number in [0, 2^31)", received=repr(value), remedy="Pass seed=0, say.")
+            problem(
+                "seed",
+                expected="a whole number in [0, 2^31)",
+                received=repr(value),
+                remedy="Pass seed=0, say.",
+            )
         )
     return int(value)
 
@@ -49,9 +59,16 @@ def shape(name: str, value: Any) -> tuple[int, ...]:
     """`value` as a non-empty tuple of positive ints, or a ValueError that names `name`."""
     if not isinstance(value, Iterable) or isinstance(value, str):
         raise ValueError(
-            problem(name, expected="a tuple such as (28, 28, 1)", received=repr(value), remedy="Pass the shape of one example.")
+            problem(
+                name,
+                expected="a tuple such as (28, 28, 1)",
+                received=repr(value),
+                remedy="Pass the shape of one example.",
+            )
         )
     dims = tuple(positive_int(name, dim) for dim in value)
     if not dims:
-        raise ValueError(problem(name, expected="at least one axis", received="()", remedy="Pass (1,) for a single number."))
+        raise ValueError(
+            problem(name, expected="at least one axis", received="()", remedy="Pass (1,) for a single number.")
+        )
     return dims

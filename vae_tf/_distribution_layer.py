@@ -70,6 +70,11 @@ class DistributionLayer(tfp.layers.DistributionLambda):
         distribution.layer_parameters = parameters
         return distribution
 
+    @staticmethod
+    def parameters_of(distribution: tfd.Distribution) -> dict[str, tf.Tensor]:
+        """The `parameters` behind a distribution that a model ending in such a layer returned."""
+        return dict(distribution.layer_parameters)
+
     def get_config(self) -> dict[str, Any]:
         """Plain JSON: the arguments of the constructor."""
         return keras.layers.Layer.get_config(self)
@@ -78,8 +83,3 @@ class DistributionLayer(tfp.layers.DistributionLambda):
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> DistributionLayer:
         """The layer with these constructor arguments; nothing in `config` is ever executed."""
         return cls(**config)
-
-
-def parameters_of(distribution: tfd.Distribution) -> dict[str, tf.Tensor]:
-    """The `DistributionLayer.parameters` behind the output of a model that ends in such a layer."""
-    return dict(distribution.layer_parameters)

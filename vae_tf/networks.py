@@ -34,7 +34,11 @@ def mlp_encoder(
         ValueError: for widths or shapes below 1.
     """
     shape = _checks.shape("event_shape", event_shape)
-    stack = [layers.Flatten(), *_dense(hidden, activation), layers.Dense(math.prod(posterior.parameter_shape))]
+    stack = [
+        layers.Flatten(),
+        *_dense(hidden, activation),
+        layers.Dense(math.prod(posterior.parameter_shape)),
+    ]
     return keras.Sequential([layers.InputLayer(shape, name="x"), *stack, posterior], name="encoder")
 
 

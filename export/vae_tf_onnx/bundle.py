@@ -1,0 +1,123 @@
+"""The folder that an exported model is: what is in it, and whether it may be trusted."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from vae_tf_onnx.errors import BundleError
+
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+GOLDEN = "golden.npz"
+GRAPHS = {"decoder": "decoder/1/model.onnx", "encoder": "encoder/1/model.onnx"}
+_KEYS = {
+    "data_range": list,
+    "event_shape": list,
+    "files": dict,
+    "graphs": dict,
+    "latent_dim": int,
+    "likelihood": dict,
+    "prior": dict,
+}
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose manifest has been read and checked; its files are checked as they are read.
+
+    Attributes:
+        folder: where it is.
+        manifest: the content of `manifest.json`.
+    """
+
+    folder: Path
+    manifest: dict[str, Any]
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """Shape of one example."""
+        return tuple(self.manifest["event_shape"])
+
+    @property
+    def latent_dim(self) -> int:
+        """Number of latents D."""
+        return int(self.manifest["latent_dim"])
+
+    def read(self, name: str) -> bytes:
+        """The content of one file of the bundle, its checksum verified.
+
+        Raises:
+            BundleError: for a file that the manifest does not list, that is missing or outside, or that changed.
+        """
+        expected = self.manifest["files"].get(name)
+        path = self.folder / name
+        if expected is None:
+            raise _error(path, expected="a file that the manifest lists", received="one that it does not")
+        content = _read(self.folder, name)
+        received = sha256(content)
+        if received != expected:
+            raise _error(path, expected=f"sha256 {expected}", received=received)
+        return content
+
+
+def open_bundle(folder: str | Path) -> Bundle:
+    """Reads and checks the manifest of the bundle in `folder`.
+
+    Raises:
+        BundleError: for a folder or manifest that is missing, malformed, newer than this version, or that
+            names files outside the folder.
+    """
+    folder = Path(folder)
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(_read(folder, MANIFEST))
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise _error(path, expected="JSON", received=str(error)) from error
+    version = manifest.get("format_version") if isinstance(manifest, dict) else None
+    if isinstance(version, bool) or not isinstance(version, int):
+        raise _error(path, expected="an object with a format_version", received="none")
+    if version > FORMAT_VERSION:
+        remedy = "Upgrade: pip install -U vae-tf-onnx."
+        raise _error(path, expected=f"format version {FORMAT_VERSION} or older", received=str(version), remedy=remedy)
+    for key, kind in _KEYS.items():
+        if not isinstance(manifest.get(key), kind):
+            raise _error(path, expected=f"{key!r}, of type {kind.__name__}", received=repr(manifest.get(key)))
+    for name in manifest["files"]:
+        _check_name(path, name)
+    return Bundle(folder, manifest)
+
+
+def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    """Writes `manifest.json` with the checksum of every file that is in the folder."""
+    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    files = {name: sha256((folder / name).read_bytes()) for name in names}
+    content = {"format_version": FORMAT_VERSION} | manifest | {"files": files}
+    (folder / MANIFEST).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def sha256(content: bytes) -> str:
+    """The checksum, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def _check_name(manifest: Path, name: str) -> None:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name or not path.parts:
+        raise _error(manifest, expected="paths inside the bundle", received=repr(name))
+
+
+def _read(folder: Path, name: str) -> bytes:
+    path = folder / name
+    if not path.is_file():
+        raise _error(path, expected="a file", received="nothing there")
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise _error(path, expected="a file inside the bundle", received=f"a link to {path.resolve()}")
+    return path.read_bytes()
+
+
+def _error(path: Path, *, expected: str, received: str, remedy: str = "Export the model again.") -> BundleError:
+    return BundleError(f"Bundle file {path}: expected {expected}, received {received}. {remedy}", str(path))

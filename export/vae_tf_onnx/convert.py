@@ -1,0 +1,225 @@
+"""From a Keras VAE to a bundle, checked before it is written. Needs TensorFlow, vae_tf, onnx and tf2onnx."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+try:
+    import onnx
+    import tf2onnx
+except ImportError as missing:
+    raise ImportError(
+        f"Export: expected the package {missing.name}, received no such package. "
+        'Install it: pip install "vae-tf-onnx[convert]".'
+    ) from missing
+import onnxruntime
+import tensorflow as tf
+import tf_keras
+
+import vae_tf
+import vae_tf_onnx
+from vae_tf_onnx.bundle import GOLDEN, GRAPHS, MANIFEST, write_manifest
+from vae_tf_onnx.errors import BundleError, UnsupportedOpError
+from vae_tf_onnx.verification import check_parity, verify
+
+PARITY_BATCHES = (1, 3, 17)
+_GOLDEN_ROWS = 8
+
+
+def export(
+    vae: vae_tf.VAE,
+    folder: str | Path,
+    *,
+    opset: int = 17,
+    data_range: tuple[float, float] = (0.0, 1.0),
+) -> Path:
+    """Writes `vae` as a bundle: ONNX decoder and encoder, manifest, golden set. Returns the folder.
+
+    The graphs are compared with the Keras model at batch 1, 3 and 17 before the folder appears; a failed export
+    leaves nothing behind and an older bundle in that place untouched.
+
+    Args:
+        vae: a trained model.
+        folder: where to write it; a bundle that is there is replaced, anything else is refused.
+        opset: of ONNX, 13 to 18.
+        data_range: smallest and largest value of the data the model was trained on.
+
+    Raises:
+        ValueError: for an opset or range that cannot be.
+        BundleError: for a folder that exists and is no bundle.
+        UnsupportedOpError: for a layer that ONNX has no operators for.
+        ParityError: where a graph differs from the model by more than 1e-5 relative.
+    """
+    folder = Path(folder)
+    low, high = map(float, data_range)
+    if not 13 <= opset <= 18:
+        raise ValueError(f"opset: expected 13 to 18, received {opset}. 17 suits most runtimes.")
+    if not low < high:
+        raise ValueError(f"data_range: expected (low, high) with low < high, received {data_range}. Pass (0.0, 1.0).")
+    facts = _facts(vae, opset, (low, high))
+    with _replacing(folder) as draft:
+        functions = {"decoder": _decoder(vae), "encoder": _encoder(vae)}
+        described = {}
+        for name, function in functions.items():
+            described[name] = _write_graph(draft / GRAPHS[name], function, opset, facts)
+        golden = _golden(vae, functions, (low, high))
+        np.savez(draft / GOLDEN, **golden)
+        write_manifest(draft, facts | {"graphs": described})
+        verify(draft)
+    return folder
+
+
+def _decoder(vae: vae_tf.VAE) -> Any:
+    @tf.function(input_signature=[tf.TensorSpec((None, vae.latent_dim), tf.float32, name="z")])
+    def decoder(z: tf.Tensor) -> dict[str, tf.Tensor]:
+        parameters = vae.likelihood.parameters_of(vae.decoder(z, training=False))
+        shape = tf.shape(parameters["mean"])
+        return {name: tf.broadcast_to(value, shape, name=name) for name, value in parameters.items()}
+
+    return decoder
+
+
+def _encoder(vae: vae_tf.VAE) -> Any:
+    @tf.function(input_signature=[tf.TensorSpec((None, *vae.event_shape), tf.float32, name="x")])
+    def encoder(x: tf.Tensor) -> dict[str, tf.Tensor]:
+        return vae.posterior.parameters_of(vae.encoder(x, training=False))
+
+    return encoder
+
+
+def _write_graph(path: Path, function: Any, opset: int, facts: dict[str, Any]) -> dict[str, Any]:
+    """Converts, checks and writes one graph; returns its description for the manifest."""
+    model, _ = tf2onnx.convert.from_function(function, function.input_signature, opset=opset)
+    _name_batch_axis(model)
+    check_operators(model)
+    onnx.helper.set_model_props(model, {"vae_tf_onnx": json.dumps(facts)})
+    onnx.checker.check_model(model, full_check=True)
+    errors = _check_parity(path.parts[-3], model.SerializeToString(), function)
+    path.parent.mkdir(parents=True)
+    onnx.save(model, path)
+    return {
+        "file": path.relative_to(path.parents[2]).as_posix(),
+        "inputs": [_describe(value) for value in model.graph.input],
+        "outputs": [_describe(value) for value in model.graph.output],
+        "parity": errors,
+    }
+
+
+def check_operators(model: onnx.ModelProto) -> None:
+    """Raises UnsupportedOpError for the first node that is no operator of the model's ONNX opset.
+
+    tf2onnx only logs such nodes and returns a model that no runtime loads.
+    """
+    opset = {entry.domain: entry.version for entry in model.opset_import}[""]
+    for node in _nodes(model.graph):
+        if node.domain not in ("", "ai.onnx") or not onnx.defs.has(node.op_type, opset, ""):
+            layer = next((part for part in node.name.split("/") if part not in _OUTER_SCOPES), node.name)
+            raise UnsupportedOpError(node.op_type, layer, opset)
+
+
+_OUTER_SCOPES = ("PartitionedCall", "StatefulPartitionedCall", "decoder", "encoder", "sequential", "model")
+
+
+def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                yield from _nodes(inner)
+
+
+def _name_batch_axis(model: onnx.ModelProto) -> None:
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    del model.graph.value_info[:]
+
+
+def _describe(value: onnx.ValueInfoProto) -> dict[str, Any]:
+    tensor = value.type.tensor_type
+    shape = [dim.dim_param or dim.dim_value for dim in tensor.shape.dim]
+    return {"name": value.name, "dtype": onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name, "shape": shape}
+
+
+def _check_parity(name: str, content: bytes, function: Callable[[tf.Tensor], dict[str, tf.Tensor]]) -> dict[str, float]:
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    (spec,) = function.input_signature  # type: ignore[attr-defined]
+    names = [output.name for output in session.get_outputs()]
+    errors = dict.fromkeys(names, 0.0)
+    for batch in PARITY_BATCHES:
+        inputs = np.random.default_rng(batch).standard_normal((batch, *spec.shape[1:]), dtype=np.float32)
+        received = dict(zip(names, session.run(names, {spec.name: inputs}), strict=True))
+        for output, expected in function(tf.constant(inputs)).items():
+            error = check_parity(f"{name}/{output} at batch {batch}", received[output], expected.numpy())
+            errors[output] = max(errors[output], error)
+    return errors
+
+
+def _golden(vae: vae_tf.VAE, functions: dict[str, Any], data_range: tuple[float, float]) -> dict[str, np.ndarray]:
+    """Inputs, and what the Keras model makes of them."""
+    z = np.random.default_rng(0).standard_normal((_GOLDEN_ROWS, vae.latent_dim), dtype=np.float32)
+    x = np.clip(vae.sample(_GOLDEN_ROWS, seed=1), *data_range).astype(np.float32)
+    golden = {"z": z, "x": x, "log_prob": vae.decoder(z).log_prob(x).numpy()}
+    for name, inputs in (("decoder", z), ("encoder", x)):
+        golden |= {f"{name}/{key}": value.numpy() for key, value in functions[name](tf.constant(inputs)).items()}
+    return golden
+
+
+def _facts(vae: vae_tf.VAE, opset: int, data_range: tuple[float, float]) -> dict[str, Any]:
+    equivalence = vae.likelihood.equivalence()
+    return {
+        "event_shape": list(vae.event_shape),
+        "latent_dim": vae.latent_dim,
+        "data_range": list(data_range),
+        "likelihood": _part(vae.likelihood) | {"equivalence": None if equivalence is None else vars(equivalence)},
+        "posterior": _part(vae.posterior),
+        "prior": _part(vae.prior),
+        "opset": opset,
+        "versions": {
+            module.__name__: module.__version__
+            for module in (vae_tf, vae_tf_onnx, tf, tf_keras, tf2onnx, onnx, onnxruntime, np)
+        },
+    }
+
+
+def _part(layer: Any) -> dict[str, Any]:
+    config = layer.get_config()
+    ignored = ("name", "dtype", "trainable")
+    return {
+        "family": type(layer).__name__,
+        "parameters": {key: value for key, value in config.items() if key not in ignored},
+    }
+
+
+@contextmanager
+def _replacing(folder: Path) -> Iterator[Path]:
+    """A draft folder beside `folder` that takes its place when the block ends well, and vanishes otherwise."""
+    if folder.exists() and not (folder / MANIFEST).is_file():
+        raise BundleError(
+            f"Folder {folder}: expected a bundle or nothing, received something else. Choose another folder.",
+            str(folder),
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(
+        prefix=f".{folder.name}.", dir=folder.parent, ignore_cleanup_errors=True
+    ) as scratch:
+        draft, older = Path(scratch) / "new", Path(scratch) / "old"
+        draft.mkdir()
+        yield draft
+        if folder.exists():
+            folder.rename(older)
+        try:
+            draft.rename(folder)
+        except OSError:
+            if older.exists():
+                older.rename(folder)
+            raise
+
+
+__all__ = ["PARITY_BATCHES", "check_operators", "export"]

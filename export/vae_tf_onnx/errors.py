@@ -1,0 +1,51 @@
+"""What a caller may want to catch."""
+
+from __future__ import annotations
+
+
+class BundleError(ValueError):
+    """A bundle that cannot be trusted or read.
+
+    Attributes:
+        path: the file or folder at fault.
+    """
+
+    def __init__(self, message: str, path: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class ParityError(ValueError):
+    """An ONNX graph that does not compute what the Keras model computes.
+
+    Attributes:
+        tensor: the output at fault, as graph/name.
+        error: the largest difference, relative to the largest expected value.
+        tolerance: what was allowed.
+    """
+
+    def __init__(self, tensor: str, error: float, tolerance: float) -> None:
+        super().__init__(
+            f"Parity of {tensor}: expected a relative error of at most {tolerance:g}, received {error:g}. "
+            "The ONNX graph does not compute what the model does; do not use it, and report the layers involved."
+        )
+        self.tensor = tensor
+        self.error = error
+        self.tolerance = tolerance
+
+
+class UnsupportedOpError(ValueError):
+    """A model with an operation that ONNX does not have.
+
+    Attributes:
+        op: the operation.
+        layer: the layer it comes from, as far as its name tells.
+    """
+
+    def __init__(self, op: str, layer: str, opset: int) -> None:
+        super().__init__(
+            f"Operation {op} of layer {layer!r}: expected an operator of ONNX opset {opset}, received one that it "
+            "does not have. Replace the layer or its activation by one in plain operations (relu, tanh, softplus, ...)."
+        )
+        self.op = op
+        self.layer = layer

@@ -1,0 +1,64 @@
+"""Does a bundle still compute what the Keras model computed? Asked and answered without TensorFlow."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from vae_tf_onnx.bundle import GOLDEN, GRAPHS, Bundle, open_bundle
+from vae_tf_onnx.errors import BundleError, ParityError
+from vae_tf_onnx.runtime import Decoder, Encoder
+
+TOLERANCE = 1e-5
+LOG_PROB_TOLERANCE = 1e-4
+
+
+def relative_error(received: np.ndarray, expected: np.ndarray) -> float:
+    """The largest difference over the largest expected magnitude; infinite where a value is not finite."""
+    if received.shape != expected.shape or not np.isfinite(received).all():
+        return float("inf")
+    difference = np.abs(received.astype(np.float64) - expected).max()
+    return float(difference / max(np.abs(expected).max(), np.finfo(np.float32).tiny))
+
+
+def check_parity(tensor: str, received: np.ndarray, expected: np.ndarray, tolerance: float = TOLERANCE) -> float:
+    """The relative error, or a ParityError where it is above `tolerance`."""
+    error = relative_error(received, expected)
+    if not error <= tolerance:
+        raise ParityError(tensor, error, tolerance)
+    return error
+
+
+def verify(folder: str | Path) -> dict[str, float]:
+    """Replays the golden set of a bundle; returns the relative error of every output.
+
+    Every file is compared with its checksum first.
+
+    Raises:
+        BundleError: for a bundle that is damaged or newer.
+        ParityError: where an output differs by more than 1e-5, or a log-probability by more than 1e-4, relative.
+    """
+    bundle = open_bundle(folder)
+    for name in bundle.manifest["files"]:
+        bundle.read(name)
+    golden = _golden(bundle)
+    decoder = Decoder(bundle)
+    received = {f"decoder/{name}": value for name, value in decoder.run(golden["z"]).items()}
+    if GRAPHS["encoder"] in bundle.manifest["files"]:
+        received |= {f"encoder/{name}": value for name, value in Encoder(bundle).run(golden["x"]).items()}
+    errors = {name: check_parity(name, value, golden[name]) for name, value in received.items()}
+    log_prob = decoder.log_prob(golden["x"], golden["z"])
+    return errors | {"log_prob": check_parity("log_prob", log_prob, golden["log_prob"], LOG_PROB_TOLERANCE)}
+
+
+def _golden(bundle: Bundle) -> dict[str, np.ndarray]:
+    try:
+        with np.load(io.BytesIO(bundle.read(GOLDEN)), allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (ValueError, zipfile.BadZipFile) as error:
+        path = str(bundle.folder / GOLDEN)
+        message = f"Bundle file {path}: expected plain numeric arrays, received {error}. Export again."
+        raise BundleError(message, path) from error

@@ -1,0 +1,205 @@
+"""How a VAE is compiled, fitted and evaluated: the Keras side, apart from what the model is."""
+
+from __future__ import annotations
+
+import abc
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+from tensorflow_probability import distributions as tfd
+
+from vae_tf import _batches, _checks, _optimizers
+from vae_tf.likelihoods import Likelihood
+from vae_tf.objectives import Objective, Terms, negative_log_prob
+from vae_tf.priors import Prior
+
+_LOGS = ("loss", "distortion", "rate")
+
+
+class ELBOModel(keras.Model, abc.ABC):
+    """A Keras model trained on an objective of distortion and rate; see VAE."""
+
+    encoder: keras.Model
+    decoder: keras.Model
+    prior: Prior
+    objective: Objective
+    seed: int
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._trackers = {name: keras.metrics.Mean(name=name) for name in _LOGS}
+
+    @property
+    @abc.abstractmethod
+    def likelihood(self) -> Likelihood:
+        """The decoder's last layer."""
+
+    def compile(self, optimizer: Any = "adam", loss: Any = None, **kwargs: Any) -> None:
+        """As `keras.Model.compile`, with `-p.log_prob(x)` as the default loss.
+
+        On a machine without a GPU, Adam updates each weight by TensorFlow's one fused kernel.
+
+        Args:
+            optimizer: a Keras optimizer or its name.
+            loss: a function (x `[B, *E]`, p) -> `[B]`; `vae_tf.negative_log_prob` by default.
+            **kwargs: as for `keras.Model.compile`.
+
+        Raises:
+            ValueError: for the name of a pointwise loss, which would hide the likelihood's scale.
+            TypeError: for `loss_weights`.
+        """
+        loss = negative_log_prob if loss is None else loss
+        if isinstance(loss, str | keras.losses.Loss) or not callable(loss):
+            raise ValueError(
+                _checks.problem(
+                    "loss",
+                    expected="a function of (x, p) that returns one number per example",
+                    received=repr(loss),
+                    remedy="Leave it out: the loss is -p.log_prob(x), and the decoder's likelihood says which.",
+                )
+            )
+        if kwargs.get("loss_weights") is not None:
+            raise TypeError("loss_weights: a VAE weighs its terms by its objective; use objective=ELBO(kl_weight=...)")
+        super().compile(optimizer=_optimizers.tuned_for_cpu(keras.optimizers.get(optimizer)), loss=loss, **kwargs)
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        *,
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        sample_weight: Any = None,
+        **kwargs: Any,
+    ) -> keras.callbacks.History:
+        """As `keras.Model.fit`; `x` are the images, and targets are needed only where they differ (denoising).
+
+        Arrays are shuffled by (seed, epoch); a `tf.data.Dataset` comes in its own order. Callbacks that add
+        to the logs run before those that write them.
+
+        Raises:
+            ValueError: for data of the wrong shape, or to which the likelihood gives no density.
+        """
+        if isinstance(callbacks, list):
+            callbacks = sorted(callbacks, key=lambda callback: not getattr(callback, "adds_logs", False))
+        if isinstance(x, np.ndarray | tf.Tensor):
+            arrays = (x,) if y is None and sample_weight is None else (x, x if y is None else y)
+            arrays = arrays if sample_weight is None else (*arrays, sample_weight)
+            self._check_data(arrays)
+            if validation_split:
+                cut = round(len(x) * (1 - validation_split))
+                validation_data = tuple(array[cut:] for array in arrays)
+                arrays = tuple(array[:cut] for array in arrays)
+            batch_size = batch_size or 32
+            x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(arrays)
+            if shuffle:
+                steps = -(-len(x) // batch_size)
+                epoch = lambda: int(self.optimizer.iterations) // steps  # noqa: E731
+                x = _batches.shuffled(arrays, batch_size, seed=self.seed, epoch=epoch)
+                y = sample_weight = batch_size = None
+        elif isinstance(x, tf.data.Dataset):
+            self._check_data(next(iter(x.take(1))))
+        if isinstance(validation_data, np.ndarray | tf.Tensor | tuple):
+            self._check_data(validation_data)
+        return super().fit(
+            x,
+            y,
+            batch_size,
+            epochs,
+            callbacks=callbacks,
+            validation_data=validation_data,
+            shuffle=shuffle,
+            sample_weight=sample_weight,
+            **kwargs,
+        )
+
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """One step; returns the logs, in nats per example, averaged since the epoch began."""
+        x, target, weight = _unpack(data)
+        seed = seed_pair(self.seed, self.optimizer.iterations)
+        self._check_shape(target)
+        with tf.GradientTape() as tape:
+            q, z, p = self._forward(x, seed, training=True)
+            p = self.likelihood.update(p, target)
+            losses = self._weighted(Terms(self._distortion(target, p), self.prior.rate(q, z)), weight)
+            total = tf.reduce_mean(losses["loss"]) + tf.add_n(self.losses or [0.0])
+        self.optimizer.minimize(total, self.trainable_variables, tape=tape)
+        return self._record(losses, target, p, weight)
+
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """The same terms without an update; its noise depends on the seed and the batch's number only."""
+        x, target, weight = _unpack(data)
+        seed = seed_pair(-1 - self.seed, self._test_counter)
+        self._check_shape(target)
+        q, z, p = self._forward(x, seed, training=False)
+        losses = self._weighted(Terms(self._distortion(target, p), self.prior.rate(q, z)), weight)
+        return self._record(losses, target, p, weight)
+
+    def predict_step(self, data: Any) -> tf.Tensor:
+        """E[x|z] at z = E[z|x]: the mean, nothing drawn."""
+        x = _unpack(data)[0]
+        return self.decoder(self.encoder(x, training=False).mean(), training=False).mean()
+
+    def _distortion(self, target: tf.Tensor, p: tfd.Distribution) -> tf.Tensor:
+        distortion = self.loss(target, p)
+        if distortion.shape.rank != 1:
+            raise ValueError(
+                _checks.problem(
+                    "Value of the loss",
+                    expected="one number per example, shape [B]",
+                    received=f"shape {distortion.shape}",
+                    remedy="Return -p.log_prob(x), not averaged.",
+                )
+            )
+        return distortion
+
+    def _weighted(self, terms: Terms, weight: tf.Tensor | None) -> dict[str, tf.Tensor]:
+        losses = {"loss": self.objective(terms), **terms._asdict()}
+        if weight is None:
+            return losses
+        return {name: value * tf.cast(weight, value.dtype) for name, value in losses.items()}
+
+    def _record(self, losses: Any, target: tf.Tensor, p: Any, weight: Any) -> dict[str, tf.Tensor]:
+        for name, values in losses.items():
+            self._trackers[name].update_state(values)
+        self.compiled_metrics.update_state(target, p.mean(), weight)
+        logs = {metric.name: metric.result() for metric in self.metrics}
+        return logs | ({"regularization": tf.add_n(self.losses)} if self.losses else {})
+
+    def _check_data(self, data: Any) -> None:
+        target = np.asarray(_unpack(data)[1])
+        self._check_shape(target)
+        self.likelihood.check_data(target)
+
+    def _check_shape(self, target: Any) -> None:
+        if not tf.TensorShape(target.shape).is_compatible_with((None, *self.event_shape)):
+            raise ValueError(
+                _checks.problem(
+                    "Data",
+                    expected=f"shape [B, {', '.join(map(str, self.event_shape))}], the likelihood's event_shape",
+                    received=f"shape {list(target.shape)}",
+                    remedy="Pass the images once, fit(x): no labels are needed.",
+                )
+            )
+
+    def _forward(self, x: tf.Tensor, seed: tf.Tensor, training: bool) -> tuple[Any, tf.Tensor, Any]:
+        q = self.encoder(x, training=training)
+        z = q.sample(seed=seed)
+        return q, z, self.decoder(z, training=training)
+
+
+def seed_pair(*numbers: Any) -> tf.Tensor:
+    """A seed for stateless draws, from two numbers."""
+    return tf.stack([tf.cast(number, tf.int32) for number in numbers])
+
+
+def _unpack(data: Any) -> tuple[Any, Any, Any]:
+    """Images, targets (the images where there are none) and weights of a batch."""
+    x, target, weight = keras.utils.unpack_x_y_sample_weight(data)
+    return x, x if target is None else target, weight
