@@ -72,3 +72,11 @@ def shape(name: str, value: Any) -> tuple[int, ...]:
             problem(name, expected="at least one axis", received="()", remedy="Pass (1,) for a single number.")
         )
     return dims
+
+
+def one_of(name: str, value: object, allowed: Iterable[str]) -> None:
+    """A ValueError that lists the words, where `value` is none of them."""
+    words = list(allowed)
+    if value not in words:
+        expected = "one of " + ", ".join(map(repr, words))
+        raise ValueError(problem(name, expected=expected, received=repr(value), remedy="Choose one of them."))

@@ -15,8 +15,6 @@ from vae_tf.likelihoods import Likelihood
 from vae_tf.objectives import Objective, Terms, negative_log_prob
 from vae_tf.priors import Prior
 
-_LOGS = ("loss", "distortion", "rate")
-
 
 class ELBOModel(keras.Model, abc.ABC):
     """A Keras model trained on an objective of distortion and rate; see VAE."""
@@ -29,7 +27,10 @@ class ELBOModel(keras.Model, abc.ABC):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._trackers = {name: keras.metrics.Mean(name=name) for name in _LOGS}
+        # one attribute each: Keras would sort a dict, and evaluate()[0] is the loss
+        self.loss_tracker = keras.metrics.Mean(name="loss")
+        self.distortion_tracker = keras.metrics.Mean(name="distortion")
+        self.rate_tracker = keras.metrics.Mean(name="rate")
 
     @property
     @abc.abstractmethod
@@ -105,7 +106,9 @@ class ELBOModel(keras.Model, abc.ABC):
                 y = sample_weight = batch_size = None
         elif isinstance(x, tf.data.Dataset):
             self._check_data(next(iter(x.take(1))))
-        if isinstance(validation_data, np.ndarray | tf.Tensor | tuple):
+        if isinstance(validation_data, np.ndarray | tf.Tensor):
+            validation_data = (validation_data,)  # Keras asks for its truth value
+        if isinstance(validation_data, tuple):
             self._check_data(validation_data)
         return super().fit(
             x,
@@ -167,7 +170,7 @@ class ELBOModel(keras.Model, abc.ABC):
 
     def _record(self, losses: Any, target: tf.Tensor, p: Any, weight: Any) -> dict[str, tf.Tensor]:
         for name, values in losses.items():
-            self._trackers[name].update_state(values)
+            getattr(self, f"{name}_tracker").update_state(values)
         self.compiled_metrics.update_state(target, p.mean(), weight)
         logs = {metric.name: metric.result() for metric in self.metrics}
         return logs | ({"regularization": tf.add_n(self.losses)} if self.losses else {})

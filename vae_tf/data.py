@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import http.client
 import os
-import urllib.error
-import zipfile
 import zlib
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
-from types import TracebackType
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
+from urllib.error import URLError
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -25,11 +25,11 @@ __all__ = ["NAMES", "load"]
 NAMES = ("digits", "mnist", "fashion_mnist", "cifar10")
 
 _SEED = 0  # of every split: the same images are test images on every machine and in every run
-_BOTH = ("x_train", "x_test")
+_KEYS = (("x_train", "x_test"), ("x_train",), ("x",))
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
-_GREY, _DEEP = ("1", "L", "LA", "La"), ("I", "F")
+_GREY, _DEEP = ("1", "L", "LA"), ("I", "F")
 _MAGIC = (np.lib.format.MAGIC_PREFIX, b"PK\x03\x04", b"PK\x05\x06")
-_BROKEN = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError, MemoryError)
+_BROKEN = (OSError, ValueError, EOFError, RuntimeError, MemoryError, BadZipFile, TokenError, zlib.error)
 _RESAVE = "Save it again with np.savez(path, x_train=..., x_test=...)"
 
 
@@ -51,14 +51,14 @@ def load(name_or_path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         ValueError: if there are no such data, or they are no images as above; the text names the file.
     """
-    arrays = {key: _as_images(array, f"{name_or_path}: {key}") for key, array in _read(name_or_path).items()}
-    if len(arrays) == 1:
-        (images,) = arrays.values()
-        return _split(images, max(1, len(images) // 10), f"{name_or_path}")
-    train, test = (arrays[key] for key in _BOTH)
+    arrays = _read(name_or_path)
+    images = [_as_images(array, what) for what, array in arrays.items()]
+    if len(images) == 1:
+        return _split(images[0], max(1, len(images[0]) // 10), f"{name_or_path}")
+    train, test = images
     if train.shape[1:] != test.shape[1:]:
-        shapes = f"{train.shape[1:]} in x_train and {test.shape[1:]} in x_test"
-        raise _error(f"{name_or_path}", "images of one shape", shapes, "Resize or crop them to one shape.")
+        shapes = f"{train.shape[1:]} and {test.shape[1:]}"
+        raise _error(" and ".join(arrays), "images of one shape", shapes, "Resize or crop them.")
     return train, test
 
 
@@ -66,87 +66,73 @@ def _error(what: str, expected: str, received: object, remedy: str) -> ValueErro
     return ValueError(problem(what, expected=expected, received=received, remedy=remedy))
 
 
-def _read(name_or_path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """The arrays as stored: x_train and x_test, or a single one that is yet to be split."""
-    if name_or_path == "digits":
-        return _digits()
-    if name_or_path in NAMES:
-        return _from_data_dir(str(name_or_path)) or _downloaded(str(name_or_path))
-    path = Path(name_or_path).expanduser()
-    if not os.fspath(name_or_path) or not path.exists():
+def _read(source: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """The arrays as stored, keyed by where they are: training and test, or a single one yet to be split."""
+    if isinstance(source, str) and source in NAMES:
+        return _digits() if source == "digits" else _from_data_dir(source) or _downloaded(source)
+    path = Path(source).expanduser() if isinstance(source, str | os.PathLike) and source != "" else None
+    if path is None or not path.exists():
         expected = f"one of {', '.join(map(repr, NAMES))}, or the path of a .npz file, a .npy file or a folder"
-        raise _error("data", expected, repr(os.fspath(name_or_path)), "Check the spelling; no such path exists.")
+        raise _error("data", expected, f"{str(source)!r:.200}", "Check the spelling: there is no such name or path.")
     if path.is_dir():
         return _from_folder(path)
     if path.suffix.lower() in (".npz", ".npy"):
         return _from_numpy(path)
-    received = f"a file that ends in {path.suffix!r}"
-    raise _error(f"{path}", "a .npz file, a .npy file or a folder of images", received, f"{_RESAVE}.")
+    raise _error(f"{path}", "a .npz file, a .npy file or a folder", f"a {path.suffix!r} file", f"{_RESAVE}.")
 
 
 def _digits() -> dict[str, np.ndarray]:
     from sklearn.datasets import load_digits
 
-    images = load_digits().images[..., np.newaxis] / 16
-    return dict(zip(_BOTH, _split(images, 297, "digits"), strict=True))
+    train, test = _split(load_digits().images[..., np.newaxis] / 16, 297, "digits")
+    return {"digits: x_train": train, "digits: x_test": test}
 
 
 def _from_data_dir(name: str) -> dict[str, np.ndarray] | None:
     """The arrays of `$VAE_TF_DATA_DIR/<name>.npz`, or None where there is no such file."""
     folder = os.environ.get("VAE_TF_DATA_DIR")
     path = Path(folder or ".").expanduser() / f"{name}.npz"
-    return _from_numpy(path, (_BOTH,)) if folder and path.is_file() else None
+    return _from_numpy(path, _KEYS[:1]) if folder and path.is_file() else None
 
 
 def _downloaded(name: str) -> dict[str, np.ndarray]:
     from tf_keras import datasets
 
-    with _Download(name):
+    expected = f"{name}.npz in the folder VAE_TF_DATA_DIR, or a download that works"
+    remedy = f"Put {name}.npz, with x_train and x_test in it, into a folder and set VAE_TF_DATA_DIR to that folder."
+    with _Explained(name, expected, remedy, (OSError, HTTPException)):
         (train, _), (test, _) = getattr(datasets, name).load_data()
-    return {"x_train": train, "x_test": test}
+    return {f"{name}: x_train": train, f"{name}: x_test": test}
 
 
-class _Download(contextlib.AbstractContextManager[None]):
-    """Explains a failed download. tf_keras raises a bare Exception, known by the URLError that it wraps."""
+@dataclass
+class _Explained(AbstractContextManager[None]):
+    """A context whose `errors` come out as a ValueError that says `what` failed, and the `remedy`."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    what: str
+    expected: str
+    remedy: str
+    errors: tuple[type[Exception], ...]
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        wrapped = kind is Exception and isinstance(getattr(error, "__context__", None), urllib.error.URLError)
-        if wrapped or isinstance(error, OSError | http.client.HTTPException):
-            remedy = (
-                f"Put {self._name}.npz with the arrays x_train and x_test into a folder, and set the "
-                "environment variable VAE_TF_DATA_DIR to that folder."
-            )
-            raise _error(self._name, "a download from storage.googleapis.com or the like", error, remedy) from error
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        # A failed download in tf_keras is a bare Exception, known by the URLError that it wraps.
+        offline = error is not None and kind is Exception and isinstance(error.__context__, URLError)
+        if offline or isinstance(error, self.errors):
+            raise _error(self.what, self.expected, f"{type(error).__name__} ({error})", self.remedy) from error
 
 
-@contextlib.contextmanager
-def _reading(path: Path, expected: str, remedy: str, errors: tuple[type[Exception], ...]) -> Iterator[None]:
-    """Turns what a reader raises at a broken file into an error that names the file."""
-    try:
-        yield
-    except errors as error:
-        raise _error(f"{path}", expected, f"{type(error).__name__} ({error})", remedy) from error
-
-
-def _from_numpy(
-    path: Path, choices: tuple[tuple[str, ...], ...] = (_BOTH, ("x_train",), ("x",))
-) -> dict[str, np.ndarray]:
+def _from_numpy(path: Path, choices: tuple[tuple[str, ...], ...] = _KEYS) -> dict[str, np.ndarray]:
     """The arrays of a file under the first of the `choices` of keys that it has. Never unpickles."""
     remedy = f"{_RESAVE}, as numbers: object arrays are not loaded, because unpickling can run code."
-    with _reading(path, "arrays of numbers that numpy can read", remedy, _BROKEN), path.open("rb") as file:
+    with _Explained(f"{path}", "arrays of numbers that numpy can read", remedy, _BROKEN), path.open("rb") as file:
         if not file.read(6).startswith(_MAGIC):
             raise ValueError("it does not begin as a .npy or .npz file does")
         file.seek(0)
         stored: Any = np.load(file, allow_pickle=False)
         if isinstance(stored, np.ndarray):
-            return {"x": stored}
+            return {f"{path}": stored}
         keys = next((keys for keys in choices if set(keys) <= set(stored.files)), ())
-        arrays = {key: np.asarray(stored[key]) for key in keys}
+        arrays = {f"{path}: {key}": np.asarray(stored[key]) for key in keys}
     if not arrays:
         expected = "the arrays " + ", or ".join(" and ".join(keys) for keys in choices)
         raise _error(f"{path}", expected, ", ".join(stored.files) or "no arrays", f"{_RESAVE}.")
@@ -155,25 +141,29 @@ def _from_numpy(
 
 def _from_folder(folder: Path) -> dict[str, np.ndarray]:
     """The images in a folder, or in its `train` and `test` where both exist, uint8 `[n, H, W(, 3)]`."""
-    parts = {"x_train": folder / "train", "x_test": folder / "test"}
-    if not all(part.is_dir() for part in parts.values()):
-        parts = {"x": folder}
-    images = {key: {path: _decode(path) for path in _image_files(part)} for key, part in parts.items()}
-    every = {path: image for part in images.values() for path, image in part.items()}
-    (first, wanted), *others = every.items()
+    parts = [folder / "train", folder / "test"]
+    if not all(part.is_dir() for part in parts):
+        parts = [folder]
+    images = [{path: _decode(path) for path in _image_files(part)} for part in parts]
+    every = {path: image for part in images for path, image in part.items()}
+    _check_one_size(every)
+    mode = "RGB" if any(image.mode == "RGB" for image in every.values()) else "L"
+    stacks = [np.stack([np.asarray(image.convert(mode)) for image in part.values()]) for part in images]
+    return {f"{part}": stack for part, stack in zip(parts, stacks, strict=True)}
+
+
+def _check_one_size(images: dict[Path, Image.Image]) -> None:
+    (first, wanted), *others = images.items()
+    size = f"{wanted.width} x {wanted.height} pixels, as {first.name} has"
     for path, image in others:
         if image.size != wanted.size:
-            expected = f"{wanted.width} x {wanted.height} pixels, as {first.name} has"
-            received = f"{image.width} x {image.height}"
-            raise _error(f"{path}", expected, received, "Resize or crop all images to one size.")
-    mode = "RGB" if any(image.mode == "RGB" for image in every.values()) else "L"
-    return {key: np.stack([np.asarray(image.convert(mode)) for image in part.values()]) for key, part in images.items()}
+            raise _error(f"{path}", size, f"{image.width} x {image.height}", "Resize or crop them to one size.")
 
 
 def _image_files(folder: Path) -> list[Path]:
     """The image files of a folder, sorted by name; sub-folders and hidden files do not count."""
-    files = [path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES and path.is_file()]
-    files = sorted(path for path in files if not path.name.startswith("."))
+    shown = (path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    files = sorted(path for path in shown if path.suffix.lower() in _SUFFIXES)
     if not files:
         expected = f"image files ({', '.join(_SUFFIXES)}), or sub-folders train and test of them"
         raise _error(f"{folder}", expected, "a folder without any", "Move the images there.")
@@ -186,10 +176,9 @@ def _decode(path: Path) -> Image.Image:
 
     remedy = "Repair the file or take it out of the folder."
     broken = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
-    with _reading(path, "an image that Pillow can read", remedy, broken), Image.open(path) as image:
+    with _Explained(f"{path}", "an image that Pillow can read", remedy, broken), Image.open(path) as image:
         if not image.mode.startswith(_DEEP):
-            # A palette with transparency goes by RGBA, or Pillow warns.
-            colour = image.convert("RGBA") if image.mode == "P" else image
+            colour = image.convert("RGBA") if image.mode == "P" else image  # or Pillow warns of transparency
             return colour.convert("L" if image.mode in _GREY else "RGB")
     raise _error(f"{path}", "8 bits per channel", f"mode {image.mode}", "Rescale its values to 0 .. 255.")
 
@@ -201,9 +190,8 @@ def _as_images(array: np.ndarray, what: str) -> np.ndarray:
     if array.ndim == 3:
         array = array[..., np.newaxis]
     if array.ndim != 4 or array.shape[-1] not in (1, 3):
-        expected = "[n, H, W] or [n, H, W, C] with C 1 or 3"
         remedy = "Reshape it; x.transpose(0, 2, 3, 1) moves channels that come first to the end."
-        raise _error(f"{what}: wrong shape", expected, array.shape, remedy)
+        raise _error(f"{what}: wrong shape", "[n, H, W] or [n, H, W, C] with C 1 or 3", array.shape, remedy)
     if array.dtype == np.uint8:
         return np.divide(array, 255, dtype=np.float32)
     if array.dtype.kind not in "bf":
@@ -214,14 +202,12 @@ def _as_images(array: np.ndarray, what: str) -> np.ndarray:
 
 def _in_range(array: np.ndarray, what: str) -> np.ndarray:
     """Bools or floats as float32; what exceeds [0, 1] by no more than float32 rounding is clipped."""
-    bad = array.size - np.count_nonzero(np.isfinite(array))
-    if bad:
-        received = f"{bad} of {array.size} values that are NaN or infinite"
-        raise _error(what, "finite values", received, "Remove or replace them.")
+    if bad := array.size - np.count_nonzero(np.isfinite(array)):
+        raise _error(what, "finite values", f"{bad} NaN or infinite of {array.size}", "Remove or replace them.")
     low, high, slack = float(array.min()), float(array.max()), float(np.finfo(np.float32).eps)
     if low < -slack or high > 1 + slack:
         remedy = "Divide by 255 if its values run from 0 to 255; take (x + 1) / 2 if they run from -1 to 1."
-        raise _error(what, "floats in [0, 1]", f"values from {low:g} to {high:g}", remedy)
+        raise _error(what, "floats in [0, 1]", f"values from {low:.9g} to {high:.9g}", remedy)
     return np.clip(array.astype(np.float32), 0, 1)
 
 

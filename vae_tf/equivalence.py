@@ -62,9 +62,9 @@ class Recipe:
     latent_dim: int | None = None
 
     def __post_init__(self) -> None:
-        _one_of("loss", self.loss, ("mse", "mae", "bce"))
-        _one_of("reduction", self.reduction, ("sum", "mean"))
-        _one_of("kl_reduction", self.kl_reduction, ("sum", "mean"))
+        _checks.one_of("loss", self.loss, ("mse", "mae", "bce"))
+        _checks.one_of("reduction", self.reduction, ("sum", "mean"))
+        _checks.one_of("kl_reduction", self.kl_reduction, ("sum", "mean"))
         _checks.positive_float("kl_weight", self.kl_weight, "Without a KL term the recipe implies no sigma.")
         _checks.positive_int("dims", self.dims)
         if self.kl_reduction == "mean" and self.latent_dim is None:
@@ -168,7 +168,7 @@ def to_recipe(
     """
     scale = _checks.positive_float("scale", scale)
     beta = _checks.positive_float("beta", beta)
-    _one_of("loss", loss, ("mse", "mae", "bce"))
+    _checks.one_of("loss", loss, ("mse", "mae", "bce"))
     _refuse_bce(loss)
     unit = Recipe(loss, reduction, 1.0, dims, kl_reduction, latent_dim)
     ratio = beta * (2 * scale**2 if loss == "mse" else scale)
@@ -185,12 +185,4 @@ def _refuse_bce(loss: str) -> None:
                 received="'bce', a Bernoulli likelihood, which has no scale",
                 remedy="Sum the cross-entropy over the dimensions beside a KL of weight 1; nothing else is implied.",
             )
-        )
-
-
-def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        words = ", ".join(map(repr, allowed))
-        raise ValueError(
-            _checks.problem(name, expected=f"one of {words}", received=repr(value), remedy="Choose one of them.")
         )

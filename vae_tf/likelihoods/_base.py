@@ -41,8 +41,8 @@ class Likelihood(DistributionLayer):
         self.running_mse = self._statistic("running_mse", 1.0)
         self.update_count = self._statistic("update_count", 0.0)
 
-    def _statistic(self, name: str, value: float) -> tf.Variable:
-        return self.add_weight(name, shape=(), initializer=keras.initializers.Constant(value), trainable=False)
+    def _statistic(self, name: str, value: float, shape: tuple[int, ...] = ()) -> tf.Variable:
+        return self.add_weight(name, shape=shape, initializer=keras.initializers.Constant(value), trainable=False)
 
     @property
     def dims(self) -> int:
@@ -85,10 +85,13 @@ class Likelihood(DistributionLayer):
             x: the data of this batch, `[B, *E]`.
         """
         mse = tf.reduce_mean(tf.math.squared_difference(tf.stop_gradient(p.mean()), x))
-        count = self.update_count.assign_add(1.0)
-        rate = tf.maximum(1.0 / count, 1.0 - self.decay)
-        self.running_mse.assign_add(rate * (mse - self.running_mse))
+        self.update_count.assign_add(1.0)
+        self._average(self.running_mse, mse)
         return p
+
+    def _average(self, statistic: tf.Variable, value: tf.Tensor) -> None:
+        rate = tf.maximum(1.0 / self.update_count, 1.0 - self.decay)
+        statistic.assign_add(rate * (value - statistic))
 
     def get_config(self) -> dict[str, Any]:
         """See DistributionLayer.get_config."""

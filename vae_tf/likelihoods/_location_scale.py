@@ -53,6 +53,8 @@ class LocationScale(Likelihood):
         else:
             scale = _checks.positive_float("scale", scale, "Pass sigma > 0 in the data's units, or scale='optimal'.")
         self.scale_mode = scale
+        if scale == "per_pixel":
+            self.running_scale = self._statistic("running_scale", 1.0, self.event_shape)
         if scale in ("learned", "per_dimension"):
             self.log_scale = self.add_weight(
                 "log_scale",
@@ -62,10 +64,13 @@ class LocationScale(Likelihood):
             )
 
     @property
-    def scale(self) -> tf.Tensor | None:
-        """The current scale: a scalar, `event_shape` for "per_dimension", None for "per_pixel"."""
+    def scale(self) -> tf.Tensor:
+        """The current scale: a scalar, or `event_shape` for "per_dimension" and "per_pixel".
+
+        The scale of "per_pixel" is the network's; what stands here is its average over the last batches.
+        """
         if self.scale_mode == "per_pixel":
-            return None
+            return self.running_scale
         if self.scale_mode == "optimal":
             return tf.maximum(self._optimal_scale(), self.min_scale)
         if self.scale_mode in ("learned", "per_dimension"):
@@ -84,9 +89,8 @@ class LocationScale(Likelihood):
 
     def parameters(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """See DistributionLayer.parameters."""
-        scale = self.scale
-        if scale is not None:
-            return {"mean": inputs, "scale": scale}
+        if self.scale_mode != "per_pixel":
+            return {"mean": inputs, "scale": self.scale}
         mean, raw = tf.split(inputs, 2, axis=-1)
         return {"mean": mean, "scale": self.min_scale + tf.math.softplus(raw)}
 
@@ -101,6 +105,8 @@ class LocationScale(Likelihood):
     def update(self, p: tfd.Distribution, x: tf.Tensor) -> tfd.Distribution:
         """See Likelihood.update; with "optimal" this is the M-step, and p comes back at the new scale."""
         p = super().update(p, x)
+        if self.scale_mode == "per_pixel":
+            self._average(self.running_scale, tf.reduce_mean(tf.stop_gradient(p.stddev()), axis=0))
         return self.distribution(mean=p.mean(), scale=self.scale) if self.scale_mode == "optimal" else p
 
     def get_config(self) -> dict[str, Any]:

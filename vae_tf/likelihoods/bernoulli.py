@@ -48,6 +48,8 @@ class Bernoulli(Likelihood):
         tf.errors.InvalidArgumentError: when they reach `log_prob` inside a compiled function.
     """
 
+    _warned = False
+
     @property
     def parameter_shape(self) -> tuple[int, ...]:
         """See DistributionLayer.parameter_shape."""
@@ -85,7 +87,8 @@ class Bernoulli(Likelihood):
                     remedy="Scale the data to [0, 1], or use Gaussian.",
                 )
             )
-        if np.any((x > 0) & (x < 1)):
+        if not self._warned and np.any((x > 0) & (x < 1)):
+            self._warned = True
             warnings.warn(
                 "Bernoulli is a distribution on {0, 1} and the data have grey levels between them: their "
                 "cross-entropy is no likelihood, and its value cannot be compared with one. Use "

@@ -1,0 +1,238 @@
+"""The command `vae-tf`. Imports TensorFlow only where a command needs it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from vae_tf.run import Run
+
+_PLUGINS = "vae_tf.commands"
+_ONNX_COMMANDS = ("export", "check", "sample")
+_INSTALL = 'pip install "vae-tf-onnx[convert]" (in a clone: pip install -e "./export[convert]")'
+
+
+def _plugin(name: str) -> EntryPoint | None:
+    return next(iter(entry_points(group=_PLUGINS, name=name)), None)
+
+
+class _Commands(click.Group):
+    """The commands below, and those that other packages add through the entry-point group."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *(entry.name for entry in entry_points(group=_PLUGINS))})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        entry = _plugin(cmd_name)
+        if cmd_name in _ONNX_COMMANDS and entry is None:
+            raise click.UsageError(f"'{cmd_name}' needs the package vae-tf-onnx. Install it: {_INSTALL}")
+        return entry.load() if entry else super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="vae-tf")
+def cli() -> None:
+    """Variational autoencoders whose loss is -log p(x|z) + KL, with sigma in plain sight."""
+
+
+class _Scale(click.ParamType):
+    name = "sigma|learned|optimal|per_dimension|per_pixel"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
+        try:
+            return float(value)
+        except ValueError:
+            return str(value)
+
+
+_OUT = click.Path(file_okay=False, path_type=Path)
+
+
+@cli.command()
+@click.option("--out", type=_OUT, default=None, help="Folder of the run.  [default: runs/demo, runs/demo-2, ...]")
+@click.option("--epochs", default=40, show_default=True, help="Passes over the 1,500 training images.")
+@click.option("--seed", default=0, show_default=True, help="Of weights, noise and order of the data.")
+def demo(out: Path | None, epochs: int, seed: int) -> None:
+    """Trains on the digits of scikit-learn with the optimal sigma, exports, checks, samples: under a minute."""
+    run = _import_run()
+    _finish(
+        run.Run(
+            out or _unused(Path("runs/demo")), run.Settings(data="digits", scale="optimal", epochs=epochs, seed=seed)
+        )
+    )
+
+
+@cli.command()
+@click.option("--data", default="digits", show_default=True, help="Name, .npz or .npy file, or folder of images.")
+@click.option("--likelihood", type=click.Choice(["gaussian", "bernoulli"]), default="gaussian", show_default=True)
+@click.option("--scale", type=_Scale(), default="optimal", show_default=True, help="How sigma is chosen.")
+@click.option("--network", type=click.Choice(["mlp", "conv"]), default="mlp", show_default=True)
+@click.option("--latent-dim", default=8, show_default=True, help="Number of latents.")
+@click.option("--epochs", type=int, default=None, help="Passes over the data.  [default: 20, or the run's]")
+@click.option("--batch-size", default=32, show_default=True)
+@click.option("--learning-rate", default=1e-3, show_default=True, help="Of Adam.")
+@click.option("--seed", default=0, show_default=True, help="Of weights, noise and order of the data.")
+@click.option("--out", type=_OUT, required=True, help="Folder of the run.")
+@click.option("--resume", is_flag=True, help="Go on with the run in --out, under its own settings.")
+@click.pass_context
+def train(ctx: click.Context, out: Path, resume: bool, epochs: int | None, **settings: Any) -> None:
+    """Trains on any images; exports, checks and samples the result."""
+    given = [name for name in settings if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE]
+    if resume and given:
+        raise click.UsageError(
+            f"--resume goes on under the run's own settings: leave out --{', --'.join(given).replace('_', '-')}."
+        )
+    run = _import_run()
+    if resume:
+        _finish(run.Run(out, epochs=epochs))
+    else:
+        _finish(run.Run(out, run.Settings(epochs=20 if epochs is None else epochs, **settings)))
+
+
+@cli.command()
+@click.argument("run", type=click.Path(exists=True, path_type=Path))
+@click.option("--data", default=None, help="Score these data instead of the run's test images.")
+def evaluate(run: Path, data: str | None) -> None:
+    """Scores a run (its folder) or a model (a .keras file, with --data) on test images, in nats per example."""
+    _quiet_tensorflow()
+    from vae_tf import data as datasets
+    from vae_tf import run as runs
+    from vae_tf import saving
+
+    if data is None:
+        if not run.is_dir():
+            raise click.UsageError("a model file does not say what it was trained on: name the data with --data.")
+        data = runs.stored_settings(run).data
+    vae = saving.load(run / runs.MODEL if run.is_dir() else run)
+    logs = vae.evaluate(datasets.load(data)[1], batch_size=256, verbose=0, return_dict=True)
+    click.echo(f"test -ELBO   {logs['distortion'] + logs['rate']:12.4f} nats per example")
+    click.echo(f"distortion   {logs['distortion']:12.4f}   -log p(x|z), one draw of z")
+    click.echo(f"rate         {logs['rate']:12.4f}   KL(q(z|x) || p(z))")
+    equivalence = vae.likelihood.equivalence()
+    if equivalence is not None:
+        factor = f"{equivalence.scale_factor:.4g} x summed {equivalence.loss} + {equivalence.constant:.4g}"
+        click.echo(f"-log p(x|z) = {factor}")
+
+
+@cli.command()
+@click.option("--loss", type=click.Choice(["mse", "mae", "bce"]), required=True, help="The pointwise loss.")
+@click.option("--reduction", type=click.Choice(["sum", "mean"]), required=True, help="Over an example's dimensions.")
+@click.option("--kl-weight", type=float, default=1.0, show_default=True, help="What multiplies the KL.")
+@click.option("--kl-reduction", type=click.Choice(["sum", "mean"]), default="sum", show_default=True)
+@click.option("--dims", type=int, required=True, help="Dimensions of one example, 784 for 28 x 28.")
+@click.option("--latent-dim", type=int, default=None, help="Latents; needed for --kl-reduction mean.")
+def equivalence(**recipe: Any) -> None:
+    """Says which sigma a recipe such as "mean MSE + KL" hides, and what to write instead."""
+    from vae_tf import equivalence as eq
+
+    implied = eq.from_recipe(**recipe)
+    symbol = "sigma" if implied.family == "Gaussian" else "b"
+    click.echo(f"{symbol} = {implied.scale:.3g}   ({implied.family} likelihood, in the units of the data)")
+    if implied.family == "Laplace":
+        click.echo(f"standard deviation = sqrt(2) b = {implied.sigma:.3g}")
+    factor = "1/(2 sigma^2)" if implied.family == "Gaussian" else "1/b"
+    click.echo(f"{factor} = {implied.scale_factor:.3g} multiplies the summed error beside a KL of weight 1")
+    click.echo(f"beta = {implied.beta:.3g} beside a likelihood of {symbol} = 1")
+    click.echo(f"\nImages in [0, 1] are reconstructed to a residual of 0.1 to 0.3: {_verdict(implied.sigma)}")
+    unit = {key: value for key, value in recipe.items() if key != "kl_weight"}
+    low, high = (eq.to_recipe(residual, **unit).kl_weight for residual in (0.1, 0.3))
+    click.echo("\nInstead:")
+    click.echo(
+        f"  keep the recipe, with a KL weight from {low:.3g} ({symbol} = 0.1) to {high:.3g} ({symbol} = 0.3), or"
+    )
+    if implied.family == "Gaussian":
+        click.echo('  vae_tf.likelihoods.Gaussian(event_shape, scale="optimal"), which measures sigma as it trains')
+    else:
+        click.echo("  train the likelihood itself, with its scale b as a parameter: -log p = error / b + D log(2 b)")
+
+
+def _verdict(sigma: float) -> str:
+    if sigma > 0.3:
+        times = f"{sigma / 0.3:.0f} to {sigma / 0.1:.0f} times"
+        return f"this sigma is {times} that. The KL weighs too much; latents collapse, images blur."
+    if sigma < 0.1:
+        times = f"{0.1 / sigma:.0f} to {0.3 / sigma:.0f} times"
+        return f"this sigma is {times} below that. The KL hardly counts; samples suffer."
+    return "this sigma is of that size."
+
+
+def _finish(run: Run) -> None:
+    """Trains, exports and illustrates a run."""
+    folder = run.folder
+    click.echo(f"{folder}: interrupt at any time; go on with: vae-tf train --out {folder} --resume")
+    if not run.train(click.echo, verbose="auto" if sys.stdout.isatty() else 2):
+        raise click.exceptions.Exit(_interrupted(run))
+    samples = _export(folder)
+    if samples is None:
+        samples = [run.vae.sample(64, seed=0, observation_noise=noise) for noise in (False, True)]
+    run.illustrate(*samples)
+    click.echo(run.summary())
+    click.echo(f"Pictures and numbers: {folder / 'report.html'}")
+
+
+def _interrupted(run: Run) -> int:
+    done = len(run.history)
+    click.echo(f"\nInterrupted: {run.folder / 'model.keras'} is the model after {done} whole epochs.", err=True)
+    click.echo(f"Go on with: vae-tf train --out {run.folder} --resume", err=True)
+    return 130
+
+
+def _export(folder: Path) -> list[Any] | None:
+    """Exports and checks by the commands of vae-tf-onnx; the means and draws that its runtime samples."""
+    if _plugin("export") is None:
+        click.echo(f"Not exported to ONNX: that needs vae-tf-onnx. {_INSTALL}, then vae-tf export {folder}.", err=True)
+        return None
+    import numpy as np
+
+    bundle, samples = folder / "bundle", folder / "samples.npz"
+    _invoke("export", model=folder / "model.keras", folder=bundle)
+    _invoke("check", bundle=bundle)
+    _invoke("sample", bundle=bundle, num_samples=64, seed=0, out=samples)
+    with np.load(samples, allow_pickle=False) as arrays:
+        return [arrays["mean"], arrays["x"]]
+
+
+def _invoke(name: str, **arguments: Any) -> None:
+    entry = _plugin(name)
+    if entry is not None:
+        click.get_current_context().invoke(entry.load(), **arguments)
+
+
+def _import_run() -> Any:
+    _quiet_tensorflow()
+    from vae_tf import run
+
+    return run
+
+
+def _quiet_tensorflow() -> None:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+def _unused(folder: Path) -> Path:
+    """`folder`, or the first of folder-2, folder-3, ... that is not there yet."""
+    candidate, number = folder, 1
+    while candidate.exists() and any(candidate.iterdir()):
+        number += 1
+        candidate = folder.with_name(f"{folder.name}-{number}")
+    return candidate
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command line: exit code 2 and one line where something is wrong with the input."""
+    try:
+        code = cli.main(arguments, prog_name="vae-tf", standalone_mode=False)
+    except click.exceptions.Abort:
+        code = 130
+    except (click.ClickException, ValueError, TypeError, ImportError, OSError) as error:
+        text = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        click.echo(f"vae-tf: error: {' '.join(text.split())}", err=True)
+        code = 2
+    sys.exit(code)

@@ -1,0 +1,82 @@
+"""Pictures of data, of models and of training, as matplotlib figures that nothing shows or closes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+__all__ = ["curves", "image_grid", "reconstructions", "samples"]
+
+
+def curves(history: Mapping[str, Sequence[float]]) -> Figure:
+    """The loss in nats per example, and sigma beside the residual, by epoch.
+
+    Args:
+        history: what `fit(...).history` holds; `val_loss`, `sigma` and `rmse` are drawn where they are there.
+    """
+    figure = Figure(figsize=(10, 3.8), layout="constrained")
+    with_scale = "sigma" in history
+    axes = figure.subplots(1, 3 if with_scale else 1, squeeze=False)[0]
+    _lines(axes[0], history, {"loss": "training", "val_loss": "test"}, "-ELBO (nats per example)")
+    if with_scale:
+        _lines(axes[1], history, {"sigma": "sigma", "rmse": "residual (rmse)"}, "units of the data", log=True)
+        _lines(axes[2], history, {"mse_scale": "1/(2 sigma²)", "optimal_mse_scale": "1/(2 rmse²)"}, "factor", log=True)
+        axes[1].set_title("sigma, the noise of p(x|z)")
+        axes[2].set_title("1/(2 sigma²), the factor of the SSE")
+    axes[0].set_title("What is minimised")
+    return figure
+
+
+def reconstructions(x: np.ndarray, mean: np.ndarray) -> Figure:
+    """Images `[n, H, W, C]` above their reconstructions E[x|z]."""
+    n = len(x)
+    figure = Figure(figsize=(max(0.75 * n, 4), 2.2), layout="constrained")
+    axes = figure.subplots(2, 1)
+    for ax, images, title in zip(axes, (x, mean), ("test images x", "reconstructions E[x|z]"), strict=True):
+        image_grid(ax, images, columns=n)
+        ax.set_title(title, fontsize=10)
+    return figure
+
+
+def samples(mean: np.ndarray, draws: np.ndarray) -> Figure:
+    """Draws from the prior, `[n, H, W, C]` each: their mean E[x|z] beside x ~ p(x|z), noise included."""
+    figure = Figure(figsize=(8, 4.3), layout="constrained")
+    titles = ("E[x|z], z ~ p(z)", "x ~ p(x|z), the same z, with the noise of sigma")
+    for ax, images, title in zip(figure.subplots(1, 2), (mean, draws), titles, strict=True):
+        image_grid(ax, images)
+        ax.set_title(title, fontsize=10)
+    return figure
+
+
+def image_grid(ax: Axes, images: np.ndarray, *, columns: int | None = None) -> None:
+    """Draws images `[n, H, W, C]` in [0, 1] (clipped) as one grid, a pixel of white between them."""
+    n, height, width, channels = images.shape
+    columns = columns or int(np.ceil(np.sqrt(n)))
+    rows = -(-n // columns)
+    grid = np.ones((rows * (height + 1) - 1, columns * (width + 1) - 1, channels))
+    for i, image in enumerate(np.clip(images, 0, 1)):
+        top, left = i // columns * (height + 1), i % columns * (width + 1)
+        grid[top : top + height, left : left + width] = image
+    ax.imshow(grid if channels == 3 else grid[..., 0], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    ax.set_axis_off()
+
+
+def _lines(
+    ax: Axes, history: Mapping[str, Sequence[float]], labels: Mapping[str, str], unit: str, log: bool = False
+) -> None:
+    styles = iter(("-", "--"))
+    for key, label in labels.items():
+        if key in history:
+            values = history[key]
+            ax.plot(
+                range(1, len(values) + 1), values, next(styles), label=label, marker="." if len(values) < 30 else ""
+            )
+    ax.set_xlabel("epoch")
+    ax.set_ylabel(unit)
+    if log:
+        ax.set_yscale("log")
+    ax.legend(frameon=False)
+    ax.spines[["top", "right"]].set_visible(False)

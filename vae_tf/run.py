@@ -1,0 +1,234 @@
+"""One training run in one folder: settings, model, history, pictures, report; resumable at any epoch."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tf_keras as keras
+
+from vae_tf import _checks, _files, data, likelihoods, networks, plotting, posteriors, priors, report
+from vae_tf.callbacks import MSEEquivalence
+from vae_tf.saving import load
+from vae_tf.vae import VAE
+
+__all__ = ["Run", "Settings"]
+
+MODEL, SETTINGS, HISTORY = "model.keras", "settings.json", "history.csv"
+_LIKELIHOODS = {"gaussian": likelihoods.Gaussian, "bernoulli": likelihoods.Bernoulli}
+_STEPS_PER_EXECUTION = 16
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What determines a run: the same settings give the same model.
+
+    Attributes:
+        data: a name or path for `vae_tf.data.load`.
+        likelihood: "gaussian" or "bernoulli".
+        scale: of a Gaussian: a positive number, or "learned", "optimal", "per_dimension", "per_pixel".
+        network: "mlp" or "conv".
+        latent_dim: number of latents.
+        epochs: passes over the data.
+        batch_size: examples in a step.
+        learning_rate: of Adam.
+        seed: of the weights, the noise and the order of the data.
+    """
+
+    data: str = "digits"
+    likelihood: str = "gaussian"
+    scale: float | str = "optimal"
+    network: str = "mlp"
+    latent_dim: int = 8
+    epochs: int = 20
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _checks.one_of("likelihood", self.likelihood, _LIKELIHOODS)
+        _checks.one_of("network", self.network, ("mlp", "conv"))
+        for name in ("latent_dim", "epochs", "batch_size"):
+            _checks.positive_int(name, getattr(self, name))
+        _checks.positive_float("learning_rate", self.learning_rate)
+        _checks.seed(self.seed)
+
+    def model(self, event_shape: tuple[int, ...]) -> VAE:
+        """A new, compiled model for examples of this shape."""
+        keras.utils.set_random_seed(self.seed)
+        arguments = {"scale": self.scale} if self.likelihood == "gaussian" else {}
+        likelihood = _LIKELIHOODS[self.likelihood](event_shape, **arguments)
+        encoder = getattr(networks, f"{self.network}_encoder")
+        decoder = getattr(networks, f"{self.network}_decoder")
+        vae = VAE(
+            encoder(event_shape, posteriors.DiagonalNormal(self.latent_dim)),
+            decoder(self.latent_dim, likelihood),
+            priors.StandardNormal(self.latent_dim),
+            seed=self.seed,
+        )
+        vae.compile(keras.optimizers.Adam(self.learning_rate), steps_per_execution=_STEPS_PER_EXECUTION)
+        return vae
+
+
+class Run:
+    """A run in a folder.
+
+    After every epoch the folder holds the whole state: `settings.json`, `history.csv` and `model.keras` with
+    its optimizer, each replaced whole. Stopped at any moment and resumed, a run ends in the same model, bit for
+    bit on a CPU, as one that was never stopped.
+
+    Args:
+        folder: where the run is.
+        settings: of a new run; None continues the one that is there.
+        epochs: with `settings=None`, a new number of epochs, counted from the start of the run.
+
+    Raises:
+        ValueError: for a folder that is not empty (new run) or holds no run (resumed one).
+    """
+
+    def __init__(self, folder: str | Path, settings: Settings | None = None, *, epochs: int | None = None) -> None:
+        self.folder = Path(folder)
+        if settings is None:
+            self.settings = stored_settings(self.folder)
+            self.settings = replace(self.settings, epochs=epochs or self.settings.epochs)
+        elif self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+            raise ValueError(
+                _checks.problem(
+                    f"Run folder {self.folder}",
+                    expected="a new or empty folder",
+                    received="one with files in it",
+                    remedy="Choose another, or resume the run that is there (--resume).",
+                )
+            )
+        else:
+            self.settings = settings
+        self.x_train, self.x_test = data.load(self.settings.data)
+        self.vae = self.settings.model(self.x_train.shape[1:]) if settings else load(self.folder / MODEL)
+        self.vae.likelihood.check_data(self.x_train)
+        steps = -(-len(self.x_train) // self.settings.batch_size)
+        self.epochs_done = int(self.vae.optimizer.iterations) // steps
+        self.history = [] if settings else _read_history(self.folder / HISTORY)[: self.epochs_done]
+        self._write(SETTINGS, json.dumps(asdict(self.settings), indent=2) + "\n")
+        if settings:
+            self._save_model()
+
+    def train(self, echo: Callable[[str], None], verbose: Any = "auto") -> bool:
+        """Trains to the end; False when it was interrupted (Ctrl-C or SIGTERM) and can be resumed."""
+        per_epoch = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: self._end_epoch(logs, echo))
+        try:
+            with _sigterm_interrupts():
+                self.vae.fit(
+                    self.x_train,
+                    batch_size=self.settings.batch_size,
+                    epochs=self.settings.epochs,
+                    initial_epoch=self.epochs_done,
+                    validation_data=self.x_test,
+                    callbacks=[MSEEquivalence(), per_epoch],
+                    verbose=verbose,
+                )
+        except KeyboardInterrupt:
+            return False
+        return True
+
+    def columns(self) -> dict[str, list[float]]:
+        """The history by name, one number an epoch."""
+        return {name: [row[name] for row in self.history] for name in (self.history[0] if self.history else ())}
+
+    def illustrate(self, means: np.ndarray, draws: np.ndarray) -> None:
+        """Writes the pictures and the report; `means` and `draws` are the samples to show, `[n, H, W, C]`."""
+        x = self.x_test[:10]
+        figures = {
+            "Curves": plotting.curves(self.columns()),
+            "Reconstructions": plotting.reconstructions(x, self.vae.reconstruct(x)),
+            "Samples": plotting.samples(means, draws),
+        }
+        pictures = {title: self.folder / f"{title.lower()}.png" for title in figures}
+        for title, figure in figures.items():
+            with _files.replacing(pictures[title]) as draft:
+                figure.savefig(draft, dpi=150)
+        report.write(
+            self.folder / "report.html",
+            title=f"VAE on {self.settings.data}",
+            summary=self.summary(),
+            settings=asdict(self.settings),
+            history=self.columns(),
+            pictures=pictures,
+        )
+
+    def summary(self) -> str:
+        """The last epoch in a sentence."""
+        last = self.history[-1]
+        text = f"After {len(self.history)} epochs: test -ELBO {last['val_loss']:.2f} nats per example"
+        if "sigma" in last:
+            text += (
+                f", sigma = {last['sigma']:.4g}, 1/(2 sigma^2) = {last['mse_scale']:.4g}, residual {last['rmse']:.4g}"
+            )
+        return text + "."
+
+    def _end_epoch(self, logs: dict[str, float], echo: Callable[[str], None]) -> None:
+        self.history.append({name: float(value) for name, value in logs.items()})
+        # the history first: a row too many is dropped on resuming, a row too few could not be made up
+        with _files.replacing(self.folder / HISTORY) as draft, draft.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, ["epoch", *self.history[0]])
+            writer.writeheader()
+            writer.writerows({"epoch": epoch, **row} for epoch, row in enumerate(self.history, start=1))
+        self._save_model()
+        if "sigma" in logs:
+            echo(
+                f"sigma = {logs['sigma']:.4g}   1/(2 sigma^2) = {logs['mse_scale']:.4g}   residual = {logs['rmse']:.4g}"
+            )
+
+    def _save_model(self) -> None:
+        with _files.replacing(self.folder / MODEL) as draft:
+            self.vae.save(draft)
+
+    def _write(self, name: str, text: str) -> None:
+        with _files.replacing(self.folder / name) as draft:
+            draft.write_text(text, encoding="utf-8")
+
+
+def stored_settings(folder: Path) -> Settings:
+    """The settings of the run in `folder`.
+
+    Raises:
+        ValueError: for a folder that holds no run.
+    """
+    try:
+        stored = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+        known = {field.name for field in fields(Settings)}
+        if not isinstance(stored, dict) or not set(stored) <= known:
+            raise ValueError(f"settings other than {', '.join(sorted(known))}")
+        return Settings(**stored)
+    except (OSError, ValueError, TypeError) as error:
+        raise ValueError(
+            _checks.problem(
+                f"Run folder {folder}",
+                expected=f"a run, with {SETTINGS} and {MODEL}",
+                received=str(error),
+                remedy="Name the --out folder of an earlier run.",
+            )
+        ) from error
+
+
+def _read_history(path: Path) -> list[dict[str, float]]:
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [{k: float(v) for k, v in row.items() if k != "epoch"} for row in csv.DictReader(file)]
+
+
+@contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """SIGTERM ends the block as Ctrl-C does."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
