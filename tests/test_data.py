@@ -1,5 +1,6 @@
 """`vae_tf.data.load`: what it accepts, what it returns, and what it says about the rest."""
 
+import http.client
 import os
 import pickle
 import subprocess
@@ -92,13 +93,15 @@ class TestBenchmarks:
         with pytest.raises(ValueError, match=rf"{tmp_path}/mnist\.npz: x_test: expected dtype"):
             data.load("mnist")
 
-    @pytest.mark.parametrize("folder", ["", "{tmp_path}"], ids=["unset", "without the file"])
+    @pytest.mark.parametrize("folder", ["", "{tmp_path}"], ids=["empty", "without the file"])
     def test_else_tf_keras(self, tmp_path, monkeypatch, folder):
         from tf_keras import datasets
 
         labels = np.zeros(20)
         monkeypatch.setenv("VAE_TF_DATA_DIR", folder.format(tmp_path=tmp_path))
-        monkeypatch.chdir(tmp_path)
+        (tmp_path / "here").mkdir()
+        save(tmp_path / "here" / "cifar10.npz", x_train=GREY, x_test=GREY)  # an empty variable is not "here"
+        monkeypatch.chdir(tmp_path / "here")
         monkeypatch.setattr(datasets.cifar10, "load_data", lambda: ((COLOUR, labels), (COLOUR[:3], labels[:3])))
         train, test = data.load("cifar10")
         assert (train.shape, test.shape) == ((20, 4, 5, 3), (3, 4, 5, 3))
@@ -110,6 +113,7 @@ class TestBenchmarks:
             urllib.error.HTTPError("https://x", 503, "unavailable", None, None),
             urllib.error.ContentTooShortError("got 1 of 2", None),
             TimeoutError("timed out"),
+            http.client.IncompleteRead(b""),
         ],
         ids=lambda error: type(error).__name__,
     )
@@ -135,7 +139,10 @@ class TestBenchmarks:
         from tf_keras import datasets
 
         def bug():
-            raise RuntimeError("a bug")
+            try:
+                raise urllib.error.URLError("offline")
+            except urllib.error.URLError:
+                raise RuntimeError("a bug")  # noqa: B904
 
         monkeypatch.delenv("VAE_TF_DATA_DIR", raising=False)
         monkeypatch.setattr(datasets.mnist, "load_data", bug)
@@ -464,6 +471,15 @@ class TestFolders:
         images(tmp_path, {"a.png": ("L", (5, 4)), "c.png": ("L", (5, 4))})
         (tmp_path / "b.png").write_bytes(content)
         with pytest.raises(ValueError, match=r"b\.png: expected an image that Pillow can read, .* take it out of"):
+            data.load(tmp_path)
+
+    def test_broken_inside(self, tmp_path):
+        """Pillow raises a SyntaxError where the chunks of a PNG do not follow each other."""
+        noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(tmp_path / "a.png")
+        head, tail = (tmp_path / "a.png").read_bytes().split(b"IDAT", 1)
+        (tmp_path / "a.png").write_bytes(head[:-4] + (100).to_bytes(4, "big") + b"IDAT" + tail)
+        with pytest.raises(ValueError, match=r"a\.png: expected an image that Pillow can read"):
             data.load(tmp_path)
 
     @pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "gif", "webp", "tif"])

@@ -36,15 +36,15 @@ def test_recipes_found_in_the_wild(reduction, dims, kl_weight, sigma):
     assert implied.sigma == implied.scale
 
 
-def test_exact_values():
+def test_values_by_hand():
     gaussian = from_recipe("mse", reduction="mean", dims=784)
-    assert gaussian.sigma == math.sqrt(392)
-    assert gaussian.scale_factor == 1 / 784
-    assert gaussian.beta == pytest.approx(392, rel=1e-15)
+    assert gaussian.family == "Gaussian"
+    close = pytest.approx((math.sqrt(392), math.sqrt(392), 1 / 784, 392), rel=1e-14)
+    assert (gaussian.scale, gaussian.sigma, gaussian.scale_factor, gaussian.beta) == close
     laplace = from_recipe("mae", reduction="mean", dims=784, kl_weight=0.5)
     assert laplace.family == "Laplace"
-    assert (laplace.scale, laplace.sigma) == (392, math.sqrt(2) * 392)
-    assert (laplace.scale_factor, laplace.beta) == (1 / 392, 392)
+    close = pytest.approx((392, math.sqrt(2) * 392, 1 / 392, 392), rel=1e-14)
+    assert (laplace.scale, laplace.sigma, laplace.scale_factor, laplace.beta) == close
 
 
 def every_recipe():
@@ -290,3 +290,27 @@ def test_needs_no_tensorflow():
 
 def test_the_check_for_tensorflow_can_fail():
     assert imported_by("import sys; sys.modules['tensorflow'] = sys") == "['tensorflow']"
+
+
+def test_numpy_scalars_become_plain_numbers():
+    implied = eq_from(np.float32(0.1), np.int64(784))
+    assert all(type(value) is float for name, value in vars(implied).items() if name != "family")
+
+
+def eq_from(kl_weight, dims):
+    from vae_tf.equivalence import from_recipe
+
+    return from_recipe("mse", reduction="mean", kl_weight=kl_weight, dims=dims)
+
+
+@pytest.mark.parametrize("scale", [1e200, 1e-200, 10**400])
+def test_scales_beyond_floating_point(scale):
+    from vae_tf.equivalence import to_recipe
+
+    with pytest.raises(ValueError, match="expected a finite number above 0"):
+        to_recipe(scale, dims=1)
+
+
+def test_weights_beyond_floating_point():
+    with pytest.raises(ValueError, match="KL weight over error weight: expected a finite number above 0"):
+        eq_from(1e308, 784)

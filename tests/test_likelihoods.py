@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import SCALES, SHAPE, make_likelihood
+from helpers import SCALES, SHAPE, make_likelihood
 from scipy import stats
 
 import vae_tf

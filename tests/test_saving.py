@@ -42,7 +42,7 @@ def make(encoder: Any = None, optimizer: Any = "adam", fit: bool = True, **kwarg
         vae_tf.networks.mlp_decoder(2, likelihood, hidden=(3,)),
         vae_tf.priors.StandardNormal(2),
     )
-    vae.compile(optimizer, **kwargs)
+    vae.compile(optimizer, run_eagerly=True, **kwargs)
     if fit:
         vae.fit(images(), epochs=2, batch_size=3, verbose=0)
     else:
@@ -158,21 +158,35 @@ def test_in_a_fresh_process_import_vae_tf_is_enough(good, trained, tmp_path):
 
 
 SCHEDULE = keras.optimizers.schedules.ExponentialDecay(1e-2, 10, 0.9)
-L1 = keras.regularizers.L1(0.1)
 ENCODERS = {
-    "regularised": lambda: functional(L.Conv2D(2, 3, kernel_regularizer="l2", bias_regularizer=L1)),
-    "constrained": lambda: functional(L.Conv2D(2, 3, kernel_constraint="max_norm", kernel_initializer="he_normal")),
-    "batch_norm": lambda: functional(L.BatchNormalization(), L.Dropout(0.1), L.LayerNormalization()),
-    "gelu": lambda: functional(L.Dense(3, activation="gelu"), L.Activation(keras.activations.gelu)),
-    "silu": lambda: functional(L.Dense(3, activation="silu"), L.Dense(3, activation=tf.nn.leaky_relu)),
-    "activation_layer": lambda: functional(L.Dense(3, activation=L.LeakyReLU()), L.PReLU()),
+    "convolutions": lambda: functional(
+        L.Conv2D(2, 3, kernel_regularizer="l2", bias_regularizer=keras.regularizers.L1(0.1), padding="same"),
+        L.Conv2D(2, 3, kernel_constraint="max_norm", kernel_initializer="he_normal"),
+    ),
+    "normalisations": lambda: functional(
+        L.Normalization(mean=np.zeros(1), variance=np.ones(1)),
+        L.Rescaling(2.0),
+        L.BatchNormalization(),
+        L.Dropout(0.1),
+        L.LayerNormalization(),
+    ),
+    "activations": lambda: functional(
+        L.Dense(3, activation="gelu"),
+        L.Activation(keras.activations.gelu),
+        L.Dense(3, activation="silu"),
+        L.Dense(3, activation=tf.nn.leaky_relu),
+        L.Dense(3, activation=L.LeakyReLU()),
+        L.PReLU(),
+    ),
     "mixed": lambda: functional(L.Dense(3, dtype="mixed_float16")),
-    "recurrent": lambda: functional(L.Reshape((4, 4)), L.Bidirectional(L.LSTM(2))),
-    "wrapped": lambda: functional(L.Reshape((4, 4)), L.TimeDistributed(L.Dense(2)), L.GRU(2)),
-    "spectral": lambda: functional(L.SpectralNormalization(L.Conv2D(2, 3))),
-    "normalised": lambda: functional(L.Normalization(mean=np.zeros(1), variance=np.ones(1)), L.Rescaling(2.0)),
+    "recurrent": lambda: functional(
+        L.Reshape((4, 4)),
+        L.Bidirectional(L.SimpleRNN(2, return_sequences=True)),
+        L.TimeDistributed(L.Dense(2)),
+        L.RNN([L.GRUCell(2), L.LSTMCell(2)]),
+    ),
     "nested": lambda: functional(keras.Sequential([L.Conv2D(2, 3), L.MaxPooling2D()])),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", ENCODERS)
@@ -198,7 +212,6 @@ def test_convolutional_networks_and_bernoulli_load(tmp_path):
 
 OPTIMIZERS = {
     "schedule": lambda: keras.optimizers.AdamW(SCHEDULE, weight_decay=1e-3, clipnorm=1.0),
-    "sgd": lambda: keras.optimizers.SGD(1e-3, momentum=0.9),
     "loss_scale": lambda: keras.mixed_precision.LossScaleOptimizer(keras.optimizers.Adam(SCHEDULE)),
 }
 
@@ -260,6 +273,12 @@ def test_classes_of_the_caller_are_refused_unless_given(custom_file, missing):
         vae_tf.load(custom_file, {name: value for name, value in CUSTOM.items() if name != missing})
 
 
+def test_custom_objects_do_not_let_code_in(hostile, tmp_path):
+    op = entry("tf_keras.src.layers.core.tf_op_layer", "TFOpLambda", {"function": "io.write_file"}, "TFOpLambda")
+    with pytest.raises(ValueError, match=r"refused.*TFOpLambda"):
+        vae_tf.load(hostile(op, *PLACES["layer"]), {"TFOpLambda": L.Dense})
+
+
 def test_a_name_by_which_keras_does_not_look_does_not_count(custom_file):
     with pytest.raises(ValueError, match="'Twice' of module"):
         vae_tf.load(custom_file, CUSTOM | {"mine>Twice": L.Dense, "Twice": Twice})
@@ -297,7 +316,7 @@ def entry(module: Any, name: Any, config: Any = None, registered: Any = None) ->
     return {"module": module, "class_name": name, "config": config or {}, "registered_name": registered}
 
 
-def refuses(path: pathlib.Path, name: str, tmp_path: pathlib.Path) -> None:
+def refuses(path: pathlib.Path, name: str, tmp_path: pathlib.Path) -> str:
     """The file is refused by the name of what it wants to run, and nothing ran."""
     before = set(sys.modules)
     with pytest.raises(ValueError, match="nothing in it was executed") as caught:
@@ -305,6 +324,7 @@ def refuses(path: pathlib.Path, name: str, tmp_path: pathlib.Path) -> None:
     assert name in str(caught.value)
     assert not (tmp_path / "marker").exists()
     assert not {"evil_module", "antigravity"} & (set(sys.modules) - before)
+    return str(caught.value)
 
 
 PLACES = {
@@ -328,7 +348,17 @@ def test_the_tfp_pickle_is_refused_wherever_it_stands(place, hostile, tmp_path):
     payload: Any = tfp_payload(tmp_path / "marker")
     if place in ("deep", "node", "metrics"):
         payload = [{"a": [[{"b": payload}]]}]
-    refuses(hostile(payload, *PLACES[place]), "DistributionLambda", tmp_path)
+    text = refuses(hostile(payload, *PLACES[place]), "DistributionLambda", tmp_path)
+    assert "custom_objects={" not in text  # nobody is told how to run it
+
+
+@pytest.mark.parametrize("argument", ["make_distribution_fn", "convert_to_tensor_fn", "function"])
+def test_our_layers_unpickle_nothing(argument, hostile, tmp_path):
+    code = tfp_payload(tmp_path / "marker")["config"]["make_distribution_fn"]
+    path = hostile(code, "config", "encoder", "config", "layers", -1, "config", argument)
+    with contextlib.suppress(ValueError):  # TFP throws the last one away
+        vae_tf.load(path)
+    assert not (tmp_path / "marker").exists()
 
 
 def plain_load(path: pathlib.Path) -> None:

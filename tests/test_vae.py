@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras as keras
-from conftest import SCALES, SHAPE, binary, make_likelihood
+from helpers import SCALES, SHAPE, binary, make_likelihood
 from scipy import stats
 
 import vae_tf
@@ -324,6 +324,12 @@ def test_labels_are_refused_with_the_remedy(make_vae, digits):
         make_vae().fit(digits[0], validation_data=(digits[1], labels), verbose=0)
 
 
+@pytest.mark.parametrize("arrays", [(5, 4), (0,)])
+def test_arrays_of_other_lengths(make_vae, digits, arrays):
+    with pytest.raises(ValueError, match="Number of examples: expected the same in all arrays, at least 1"):
+        make_vae().fit(*(digits[1][:n] for n in arrays), verbose=0)
+
+
 def test_nan_is_refused_before_the_first_step(make_vae, digits):
     x = digits[1].copy()
     x[3, 0, 0, 0] = np.nan
@@ -364,7 +370,7 @@ def test_networks_that_do_not_end_in_distributions(make_vae):
         vae_tf.VAE(plain, vae.decoder, vae.prior)
     with pytest.raises(ValueError, match="The decoder: expected a model that ends in one likelihood layer"):
         vae_tf.VAE(vae.encoder, plain, vae.prior)
-    with pytest.raises(ValueError, match="latent_dim of the prior: expected 4.* received 3"):
+    with pytest.raises(ValueError, match=r"latent_dim of the prior: expected 4.* received 3"):
         vae_tf.VAE(vae.encoder, vae.decoder, vae_tf.priors.StandardNormal(3))
 
 

@@ -7,6 +7,22 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
+from vae_tf import _checks
+
+
+def check_lengths(arrays: Sequence[np.ndarray | tf.Tensor]) -> None:
+    """Raises ValueError where the arrays are empty or do not hold as many examples as each other."""
+    lengths = [len(array) for array in arrays]
+    if len(set(lengths)) > 1 or lengths[0] == 0:
+        raise ValueError(
+            _checks.problem(
+                "Number of examples",
+                expected="the same in all arrays, at least 1",
+                received=" and ".join(map(str, lengths)),
+                remedy="Pass one target and one weight for each image.",
+            )
+        )
+
 
 def permutation(seed: int, epoch: int, n: int) -> np.ndarray:
     """The order of `n` examples in this epoch, `[n]` int64."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterable
 from numbers import Integral, Real
@@ -43,16 +44,14 @@ def seed(value: Any) -> int:
 
 def positive_float(name: str, value: Any, remedy: str | None = None) -> float:
     """`value` as a finite float above 0, or a ValueError that names `name`."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value) or value <= 0:
-        raise ValueError(
-            problem(
-                name,
-                expected="a finite number above 0",
-                received=repr(value),
-                remedy=remedy or f"Pass a positive {name}.",
-            )
-        )
-    return float(value)
+    number = math.nan
+    if isinstance(value, Real) and not isinstance(value, bool):
+        with contextlib.suppress(OverflowError):
+            number = float(value)
+    if not (math.isfinite(number) and number > 0):
+        expected, remedy = "a finite number above 0", remedy or f"Pass a positive {name}."
+        raise ValueError(problem(name, expected=expected, received=repr(value), remedy=remedy))
+    return number
 
 
 def shape(name: str, value: Any) -> tuple[int, ...]:

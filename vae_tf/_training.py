@@ -92,6 +92,7 @@ class ELBOModel(keras.Model, abc.ABC):
         if isinstance(x, np.ndarray | tf.Tensor):
             arrays = (x,) if y is None and sample_weight is None else (x, x if y is None else y)
             arrays = arrays if sample_weight is None else (*arrays, sample_weight)
+            _batches.check_lengths(arrays)
             self._check_data(arrays)
             if validation_split:
                 cut = round(len(x) * (1 - validation_split))

@@ -36,7 +36,7 @@ class _Commands(click.Group):
         return entry.load() if entry else super().get_command(ctx, cmd_name)
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="vae-tf")
 def cli() -> None:
     """Variational autoencoders whose loss is -log p(x|z) + KL, with sigma in plain sight."""
@@ -57,7 +57,7 @@ _OUT = click.Path(file_okay=False, path_type=Path)
 
 @cli.command()
 @click.option("--out", type=_OUT, default=None, help="Folder of the run.  [default: runs/demo, runs/demo-2, ...]")
-@click.option("--epochs", default=40, show_default=True, help="Passes over the 1,500 training images.")
+@click.option("--epochs", default=30, show_default=True, help="Passes over the 1,500 training images.")
 @click.option("--seed", default=0, show_default=True, help="Of weights, noise and order of the data.")
 def demo(out: Path | None, epochs: int, seed: int) -> None:
     """Trains on the digits of scikit-learn with the optimal sigma, exports, checks, samples: under a minute."""
@@ -236,3 +236,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         click.echo(f"vae-tf: error: {' '.join(text.split())}", err=True)
         code = 2
     sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -65,8 +65,9 @@ class Recipe:
         _checks.one_of("loss", self.loss, ("mse", "mae", "bce"))
         _checks.one_of("reduction", self.reduction, ("sum", "mean"))
         _checks.one_of("kl_reduction", self.kl_reduction, ("sum", "mean"))
-        _checks.positive_float("kl_weight", self.kl_weight, "Without a KL term the recipe implies no sigma.")
-        _checks.positive_int("dims", self.dims)
+        weight = _checks.positive_float("kl_weight", self.kl_weight, "Without a KL term the recipe implies no sigma.")
+        object.__setattr__(self, "kl_weight", weight)
+        object.__setattr__(self, "dims", _checks.positive_int("dims", self.dims))
         if self.kl_reduction == "mean" and self.latent_dim is None:
             raise ValueError(
                 _checks.problem(
@@ -77,7 +78,7 @@ class Recipe:
                 )
             )
         if self.latent_dim is not None:
-            _checks.positive_int("latent_dim", self.latent_dim)
+            object.__setattr__(self, "latent_dim", _checks.positive_int("latent_dim", self.latent_dim))
 
     @property
     def error_weight(self) -> float:
@@ -133,9 +134,10 @@ def from_recipe(
     Raises:
         ValueError: for "bce", which has no scale, and for weights, counts or words that mean nothing.
     """
-    recipe = Recipe(loss, reduction, kl_weight, dims, kl_reduction, latent_dim)
-    ratio = recipe.summed_kl_weight / recipe.error_weight
     _refuse_bce(loss)
+    recipe = Recipe(loss, reduction, kl_weight, dims, kl_reduction, latent_dim)
+    remedy = "The weight is too large or too small to mean anything."
+    ratio = _checks.positive_float("KL weight over error weight", recipe.summed_kl_weight / recipe.error_weight, remedy)
     if loss == "mae":
         return Implied("Laplace", scale=ratio, sigma=math.sqrt(2) * ratio, scale_factor=1 / ratio, beta=ratio)
     sigma = math.sqrt(ratio / 2)
@@ -166,13 +168,13 @@ def to_recipe(
     Raises:
         ValueError: as `from_recipe`.
     """
+    _refuse_bce(loss)
     scale = _checks.positive_float("scale", scale)
     beta = _checks.positive_float("beta", beta)
-    _checks.one_of("loss", loss, ("mse", "mae", "bce"))
-    _refuse_bce(loss)
     unit = Recipe(loss, reduction, 1.0, dims, kl_reduction, latent_dim)
-    ratio = beta * (2 * scale**2 if loss == "mse" else scale)
+    ratio = beta * (2 * scale * scale if loss == "mse" else scale)
     weight = ratio * unit.error_weight / unit.summed_kl_weight
+    _checks.positive_float("KL weight of that scale", weight, "The scale is too large or too small to mean anything.")
     return Recipe(loss, reduction, weight, dims, kl_reduction, latent_dim)
 
 

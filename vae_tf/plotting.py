@@ -22,10 +22,16 @@ def curves(history: Mapping[str, Sequence[float]]) -> Figure:
     axes = figure.subplots(1, 3 if with_scale else 1, squeeze=False)[0]
     _lines(axes[0], history, {"loss": "training", "val_loss": "test"}, "-ELBO (nats per example)")
     if with_scale:
-        _lines(axes[1], history, {"sigma": "sigma", "rmse": "residual (rmse)"}, "units of the data", log=True)
-        _lines(axes[2], history, {"mse_scale": "1/(2 sigma²)", "optimal_mse_scale": "1/(2 rmse²)"}, "factor", log=True)
+        _lines(axes[1], history, {"sigma": "sigma", "rmse": "residual (rmse)"}, "sigma (units of the data)", log=True)
+        _lines(
+            axes[2],
+            history,
+            {"mse_scale": "1/(2 sigma²)", "optimal_mse_scale": "1/(2 rmse²)"},
+            "1/(2 sigma²)",
+            log=True,
+        )
         axes[1].set_title("sigma, the noise of p(x|z)")
-        axes[2].set_title("1/(2 sigma²), the factor of the SSE")
+        axes[2].set_title("factor of the squared error")
     axes[0].set_title("What is minimised")
     return figure
 
@@ -78,5 +84,7 @@ def _lines(
     ax.set_ylabel(unit)
     if log:
         ax.set_yscale("log")
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_minor_formatter("{x:g}")
     ax.legend(frameon=False)
     ax.spines[["top", "right"]].set_visible(False)

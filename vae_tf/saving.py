@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import inspect
 import json
+import lzma
 import os
 import re
 import shutil
+import struct
 import sys
 import tempfile
 import zipfile
@@ -16,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import h5py  # type: ignore[import-untyped]
+import h5py
 import tensorflow as tf
 import tf_keras as keras
 from tensorflow.python.util.tf_export import get_symbol_from_name
@@ -36,6 +38,8 @@ _UNEXPORTED = {  # classes of Keras that have no public name, and are saved unde
     ("tf_keras.src.engine.functional", "Functional"),
     ("tf_keras.src.mixed_precision.loss_scale_optimizer", "LossScaleOptimizerV3"),
 }
+_NOT_YOURS = {*sys.stdlib_module_names, "keras", "tensorflow", "tensorflow_probability", "tf_keras", "vae_tf"}
+_NOT_YOURS -= {"builtins"}  # where Keras says that all functions live
 _KINDS = (
     keras.layers.Layer, keras.optimizers.Optimizer, keras.optimizers.legacy.Optimizer, keras.losses.Loss,
     keras.optimizers.schedules.LearningRateSchedule, keras.initializers.Initializer, keras.metrics.Metric,
@@ -45,7 +49,7 @@ _NAMING_KEY = re.compile(r"(^|_)(activation|constraint|fn|loss|metrics|regulariz
 _ALIASES = {"accuracy", "acc", "crossentropy", "ce", "leaky_relu", "log_softmax", "relu6", "silu"}
 _BROKEN = (
     ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError,
-    TypeError, ValueError, tf.errors.OpError, zipfile.BadZipFile, zlib.error,
+    SystemError, TypeError, ValueError, lzma.LZMAError, struct.error, tf.errors.OpError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 _ALLOW = "If it is yours and you trust what the file passes to it, load with custom_objects={{{!r}: ...}}."
 _AVOID = "It may run code or read files. Build the model from other layers, or from a layer class of yours."
@@ -83,7 +87,8 @@ def load(path: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None 
         with _reading(source):
             model = keras.models.load_model(copy, custom_objects=custom, safe_mode=True)
     if not isinstance(model, VAE):
-        raise _refusal(source, "a VAE", f"a {type(model).__name__}", "Use keras.models.load_model if you trust it.")
+        received, remedy = f"a {type(model).__name__}", "Load other models by keras.models.load_model."
+        raise ValueError(_checks.problem(str(path), expected="a VAE", received=received, remedy=remedy))
     return model
 
 
@@ -126,8 +131,8 @@ def _check_objects(source: Path, config: dict[str, Any], custom: dict[str, Any])
             module, name, registered = (value.get(part) for part in _NAMES)
             custom_key = value.get("config") if name == "function" else registered
             received = f"{custom_key if name == 'function' else name!r} of module {module!r}"
-            own = isinstance(custom_key, str) and not str(module).startswith(("keras", "tf_keras"))
-            remedy = _ALLOW.format(custom_key) if own else _AVOID
+            yours = isinstance(custom_key, str) and str(module).split(".")[0] not in _NOT_YOURS
+            remedy = _ALLOW.format(custom_key) if yours else _AVOID
         else:
             continue
         raise _refusal(source, "nothing but classes of tf_keras, vae_tf and custom_objects", received, remedy)
@@ -161,8 +166,8 @@ def _is_known(entry: dict[str, Any], custom: dict[str, Any]) -> bool:
     if found is None:
         found = _builtin_class(module, name)
     else:
-        honest = registered in custom or str(module).startswith("vae_tf.")  # Keras would not even look at it
-        if not honest or name not in (found.__name__, registered) or not _is_trusted(registered, found, custom):
+        ours = registered in custom or str(module).startswith("vae_tf.")  # Keras goes by `registered` alone
+        if not ours or name not in (found.__name__, registered) or not _is_trusted(registered, found, custom):
             return False
     return found is not None and get_builtin_layer(name) in (None, found, _builtin_class("keras.layers", name))
 

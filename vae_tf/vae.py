@@ -184,7 +184,8 @@ class VAE(ELBOModel):
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles as the saved model was, and makes the optimizer's slots, for their saved values."""
         self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
+        if isinstance(self.optimizer, keras.optimizers.Optimizer):  # those of before Keras 2.11 make their own
+            self.optimizer.build(self.trainable_variables)
 
 
 def _in_chunks(model: Any, inputs: Any, batch_size: int) -> np.ndarray:

@@ -91,7 +91,7 @@ def _save_png(path: Path, x: Any) -> None:
     Image.fromarray(pixels if channels == 3 else pixels[..., 0]).save(path)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="vae-tf-onnx")
 def cli() -> None:
     """Exported VAEs on the edge: numpy and onnxruntime, no TensorFlow."""

@@ -66,9 +66,10 @@ def export(
     facts = _facts(vae, opset, (low, high))
     with _replacing(folder) as draft:
         functions = {"decoder": _decoder(vae), "encoder": _encoder(vae)}
+        layers = {module.name for module in vae.submodules if isinstance(module, tf_keras.layers.Layer)}
         described = {}
         for name, function in functions.items():
-            described[name] = _write_graph(draft / GRAPHS[name], function, opset, facts)
+            described[name] = _write_graph(draft / GRAPHS[name], function, opset, facts, layers)
         golden = _golden(vae, functions, (low, high))
         np.savez(draft / GOLDEN, **golden)
         write_manifest(draft, facts | {"graphs": described})
@@ -94,11 +95,11 @@ def _encoder(vae: vae_tf.VAE) -> Any:
     return encoder
 
 
-def _write_graph(path: Path, function: Any, opset: int, facts: dict[str, Any]) -> dict[str, Any]:
+def _write_graph(path: Path, function: Any, opset: int, facts: dict[str, Any], layers: set[str]) -> dict[str, Any]:
     """Converts, checks and writes one graph; returns its description for the manifest."""
     model, _ = tf2onnx.convert.from_function(function, function.input_signature, opset=opset)
     _name_batch_axis(model)
-    check_operators(model)
+    check_operators(model, layers)
     onnx.helper.set_model_props(model, {"vae_tf_onnx": json.dumps(facts)})
     onnx.checker.check_model(model, full_check=True)
     errors = _check_parity(path.parts[-3], model.SerializeToString(), function)
@@ -112,19 +113,20 @@ def _write_graph(path: Path, function: Any, opset: int, facts: dict[str, Any]) -
     }
 
 
-def check_operators(model: onnx.ModelProto) -> None:
+def check_operators(model: onnx.ModelProto, layers: set[str]) -> None:
     """Raises UnsupportedOpError for the first node that is no operator of the model's ONNX opset.
 
     tf2onnx only logs such nodes and returns a model that no runtime loads.
+
+    Args:
+        model: what tf2onnx returned.
+        layers: names of the Keras layers, one of which the error is to name.
     """
     opset = {entry.domain: entry.version for entry in model.opset_import}[""]
     for node in _nodes(model.graph):
         if node.domain not in ("", "ai.onnx") or not onnx.defs.has(node.op_type, opset, ""):
-            layer = next((part for part in node.name.split("/") if part not in _OUTER_SCOPES), node.name)
-            raise UnsupportedOpError(node.op_type, layer, opset)
-
-
-_OUTER_SCOPES = ("PartitionedCall", "StatefulPartitionedCall", "decoder", "encoder", "sequential", "model")
+            scope = [part for part in node.name.split("/") if part in layers]
+            raise UnsupportedOpError(node.op_type, scope[-1] if scope else node.name, opset)
 
 
 def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:

@@ -49,10 +49,10 @@ class Graph:
         """The outputs of these names (all by default), float32.
 
         Raises:
-            ValueError: for inputs of another shape than `[B, *shape]`, or that are not finite numbers.
+            ValueError: for inputs of another shape than `[B, *shape]`.
         """
-        inputs = np.ascontiguousarray(inputs, dtype=np.float32)
-        if inputs.shape[1:] != self.input_shape or inputs.ndim == 0:
+        inputs = np.asarray(inputs, dtype=np.float32, order="C")
+        if inputs.ndim == 0 or inputs.shape[1:] != self.input_shape:
             expected = ", ".join(map(str, ("B", *self.input_shape)))
             raise ValueError(
                 f"{self.input_name}: expected shape [{expected}], received {list(inputs.shape)}. Give it a batch axis."

@@ -10,7 +10,7 @@ import numpy as np
 
 from vae_tf_onnx.bundle import GOLDEN, GRAPHS, Bundle, open_bundle
 from vae_tf_onnx.errors import BundleError, ParityError
-from vae_tf_onnx.runtime import Decoder, Encoder
+from vae_tf_onnx.runtime import Decoder, Encoder, Graph
 
 TOLERANCE = 1e-5
 LOG_PROB_TOLERANCE = 1e-4
@@ -44,21 +44,26 @@ def verify(folder: str | Path) -> dict[str, float]:
     bundle = open_bundle(folder)
     for name in bundle.manifest["files"]:
         bundle.read(name)
-    golden = _golden(bundle)
     decoder = Decoder(bundle)
-    received = {f"decoder/{name}": value for name, value in decoder.run(golden["z"]).items()}
+    graphs: dict[str, tuple[Graph, str]] = {"decoder": (decoder, "z")}
     if GRAPHS["encoder"] in bundle.manifest["files"]:
-        received |= {f"encoder/{name}": value for name, value in Encoder(bundle).run(golden["x"]).items()}
-    errors = {name: check_parity(name, value, golden[name]) for name, value in received.items()}
+        graphs["encoder"] = Encoder(bundle), "x"
+    outputs = [f"{name}/{output}" for name, (graph, _) in graphs.items() for output in graph.output_names]
+    golden = _golden(bundle, {"z", "x", "log_prob", *outputs})
+    errors = {}
+    for name, (graph, source) in graphs.items():
+        for output, received in graph.run(golden[source]).items():
+            key = f"{name}/{output}"
+            errors[key] = check_parity(key, received, golden[key])
     log_prob = decoder.log_prob(golden["x"], golden["z"])
     return errors | {"log_prob": check_parity("log_prob", log_prob, golden["log_prob"], LOG_PROB_TOLERANCE)}
 
 
-def _golden(bundle: Bundle) -> dict[str, np.ndarray]:
+def _golden(bundle: Bundle, names: set[str]) -> dict[str, np.ndarray]:
     try:
         with np.load(io.BytesIO(bundle.read(GOLDEN)), allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (ValueError, zipfile.BadZipFile) as error:
+            return {name: arrays[name] for name in names}
+    except (ValueError, KeyError, zipfile.BadZipFile) as error:
         path = str(bundle.folder / GOLDEN)
-        message = f"Bundle file {path}: expected plain numeric arrays, received {error}. Export again."
+        message = f"Bundle file {path}: expected numeric arrays {sorted(names)}, received {error}. Export again."
         raise BundleError(message, path) from error

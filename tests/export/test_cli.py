@@ -1,0 +1,73 @@
+"""`vae-tf-onnx` on the edge."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vae_tf_onnx.cli import main
+
+
+@pytest.fixture
+def run(capsys):
+    """Runs the command in this process; returns exit code, output, error output."""
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as caught:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return caught.value.code or 0, captured.out, captured.err
+
+    return run
+
+
+def test_check(run, make_bundle):
+    code, out, _ = run("check", make_bundle())
+    assert code == 0
+    assert "5 outputs, largest relative error" in out
+
+
+def test_sample(run, make_bundle, tmp_path):
+    from vae_tf_onnx import Decoder
+
+    folder = make_bundle()
+    expected = Decoder(folder).sample(10, seed=4)
+    for suffix in ("npy", "npz", "png"):
+        assert run("sample", folder, "--num-samples", 10, "--seed", 4, "--out", tmp_path / f"x.{suffix}")[0] == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), expected)
+    with np.load(tmp_path / "x.npz") as arrays:
+        np.testing.assert_array_equal(arrays["x"], expected)
+        np.testing.assert_array_equal(arrays["mean"], Decoder(folder).sample(10, seed=4, observation_noise=False))
+    image = np.asarray(Image.open(tmp_path / "x.png"))
+    assert image.shape == (3 * 4 * 4, 4 * 2 * 4), "three rows of four, each pixel four wide"
+    np.testing.assert_allclose(image[::4, ::4][:4, :2], 255 * np.clip(expected[0, :, :, 0], 0, 1), atol=0.51)
+
+
+def test_sample_without_a_seed_says_which_it_took(run, make_bundle, tmp_path):
+    _, out, _ = run("sample", make_bundle(), "--out", tmp_path / "x.npy")
+    assert "64 images, seed " in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["check", "nowhere"], "expected a file, received nothing there"),
+        (["check"], "Missing argument 'BUNDLE'"),
+        (["sample", "nowhere"], "Missing option '--out'"),
+        (["sample", "nowhere", "--out", "x.gif"], "expected a .npz, .npy or .png file"),
+        (["sample", "nowhere", "--out", "x.npy", "--num-samples", "many"], "'many' is not a valid integer"),
+        (["export", "model.keras"], "No such command 'export'"),
+    ],
+)
+def test_bad_arguments_are_one_line_and_exit_code_2(run, arguments, message):
+    code, out, err = run(*arguments)
+    assert code == 2
+    assert out == ""
+    assert err.startswith("vae-tf-onnx: error: ")
+    assert err.count("\n") == 1
+    assert message in err
+
+
+def test_a_failed_sample_leaves_nothing(run, make_bundle, tmp_path):
+    before = set(tmp_path.iterdir()) | {make_bundle()}
+    assert run("sample", tmp_path / "bundle", "--num-samples", 0, "--out", tmp_path / "x.npy")[0] == 2
+    assert set(tmp_path.iterdir()) == before

@@ -1,0 +1,39 @@
+"""Small models that several test files share."""
+
+import numpy as np
+import tf_keras as keras
+
+import vae_tf
+
+SCALES = (0.3, "learned", "optimal", "per_dimension", "per_pixel")
+SHAPE = (8, 8, 1)
+
+
+def make_vae(likelihood=None, *, latent_dim=4, network="mlp", seed=0, objective=None, **compile_arguments):
+    """A small compiled VAE."""
+    keras.utils.set_random_seed(seed)
+    likelihood = likelihood or vae_tf.likelihoods.Gaussian(SHAPE, scale="optimal")
+    sizes = {"hidden": (32,)} if network == "mlp" else {"hidden": 32, "filters": (4, 8)}
+    encoder = getattr(vae_tf.networks, f"{network}_encoder")
+    decoder = getattr(vae_tf.networks, f"{network}_decoder")
+    vae = vae_tf.VAE(
+        encoder(likelihood.event_shape, vae_tf.posteriors.DiagonalNormal(latent_dim), **sizes),
+        decoder(latent_dim, likelihood, **sizes),
+        vae_tf.priors.StandardNormal(latent_dim),
+        objective,
+        seed=seed,
+    )
+    vae.compile("adam", **compile_arguments)
+    return vae
+
+
+def make_likelihood(name):
+    """A fresh likelihood for `SHAPE`: a Gaussian of that scale, or "bernoulli"."""
+    if name == "bernoulli":
+        return vae_tf.likelihoods.Bernoulli(SHAPE)
+    return vae_tf.likelihoods.Gaussian(SHAPE, scale=name)
+
+
+def binary(x):
+    """Images of 0 and 1."""
+    return (np.asarray(x) > 0.5).astype(np.float32)
