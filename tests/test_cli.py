@@ -54,12 +54,12 @@ def test_a_run_folder_is_complete(finished):
     for row in history:
         assert float(row["loss"]) == pytest.approx(float(row["distortion"]) + float(row["rate"]), rel=1e-5)
         assert float(row["mse_scale"]) == pytest.approx(0.5 / float(row["sigma"]) ** 2)
-    for name in ("curves", "reconstructions", "samples"):
+    for name in ("overview", "curves", "reconstructions", "samples"):
         image = np.asarray(Image.open(folder / f"{name}.png").convert("L"))
         assert image.shape[1] > 500
         assert image.std() > 10, "not blank"
     page = (folder / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 3
+    assert page.count("data:image/png;base64,") == 4
     assert "http" not in page, "it opens from disk, alone"
     assert vae_tf.load(folder / "model.keras").latent_dim == 4
     assert not [path for path in folder.iterdir() if path.name.startswith(".")]

@@ -53,8 +53,12 @@ def shuffled(
             index = order[step * batch_size : (step + 1) * batch_size]
             return tuple(tf.gather(tensor, index) for tensor in tensors)
 
-        return tf.data.Dataset.range(steps).map(gather, num_parallel_calls=1)
+        return tf.data.Dataset.range(steps).map(gather)
 
     order = tf.data.Dataset.from_generator(orders, output_signature=tf.TensorSpec((n,), tf.int64))
     dataset = order.flat_map(batches).apply(tf.data.experimental.assert_cardinality(steps))
-    return dataset.prefetch(2)
+    options = tf.data.Options()  # one thread for all of it: the cores belong to the training step
+    options.autotune.enabled = False
+    options.threading.private_threadpool_size = 1
+    options.threading.max_intra_op_parallelism = 1
+    return dataset.prefetch(4).with_options(options)

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-__all__ = ["curves", "image_grid", "reconstructions", "samples"]
+__all__ = ["curves", "image_grid", "overview", "reconstructions", "samples"]
 
 
 def curves(history: Mapping[str, Sequence[float]]) -> Figure:
@@ -53,6 +53,27 @@ def samples(mean: np.ndarray, draws: np.ndarray) -> Figure:
     titles = ("E[x|z], z ~ p(z)", "x ~ p(x|z), the same z, with the noise of sigma")
     for ax, images, title in zip(figure.subplots(1, 2), (mean, draws), titles, strict=True):
         image_grid(ax, images)
+        ax.set_title(title, fontsize=10)
+    return figure
+
+
+def overview(history: Mapping[str, Sequence[float]], x: np.ndarray, mean: np.ndarray, draws: np.ndarray) -> Figure:
+    """A run in one picture: loss, sigma, images above their reconstructions, and samples.
+
+    Args:
+        history: as for `curves`, with `sigma` and `rmse`.
+        x: images `[n, H, W, C]`.
+        mean: their reconstructions, `[n, H, W, C]`.
+        draws: samples `[m, H, W, C]`.
+    """
+    figure = Figure(figsize=(12, 3.2), layout="constrained")
+    loss, sigma, pairs, samples_ax = figure.subplots(1, 4, width_ratios=(1.2, 1.2, 1, 1))
+    _lines(loss, history, {"loss": "training", "val_loss": "test"}, "-ELBO (nats per example)")
+    _lines(sigma, history, {"sigma": "sigma", "rmse": "residual (rmse)"}, "sigma (units of the data)", log=True)
+    image_grid(pairs, np.stack([x, mean], axis=1).reshape(-1, *x.shape[1:]), columns=6)
+    image_grid(samples_ax, draws)
+    titles = ("What is minimised", "sigma follows the residual", "x, E[x|z], x, E[x|z], ...", "Samples x ~ p(x|z)")
+    for ax, title in zip((loss, sigma, pairs, samples_ax), titles, strict=True):
         ax.set_title(title, fontsize=10)
     return figure
 

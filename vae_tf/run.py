@@ -143,10 +143,12 @@ class Run:
 
     def illustrate(self, means: np.ndarray, draws: np.ndarray) -> None:
         """Writes the pictures and the report; `means` and `draws` are the samples to show, `[n, H, W, C]`."""
-        x = self.x_test[:10]
+        x = self.x_test[:18]
+        mean = self.vae.reconstruct(x)
         figures = {
+            "Overview": plotting.overview(self.columns(), x, mean, draws[:36]),
             "Curves": plotting.curves(self.columns()),
-            "Reconstructions": plotting.reconstructions(x, self.vae.reconstruct(x)),
+            "Reconstructions": plotting.reconstructions(x[:10], mean[:10]),
             "Samples": plotting.samples(means, draws),
         }
         pictures = {title: self.folder / f"{title.lower()}.png" for title in figures}

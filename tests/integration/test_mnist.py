@@ -1,0 +1,59 @@
+"""What the README claims of MNIST. The short form of each claim runs by default, the full one with -m slow."""
+
+import importlib.util
+import os
+from pathlib import Path
+
+import pytest
+
+spec = importlib.util.spec_from_file_location("mnist", Path(__file__).with_name("mnist.py"))
+mnist = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(mnist)
+
+DATA = Path(os.environ.get("VAE_TF_DATA_DIR", "")) / "mnist.npz"
+pytestmark = pytest.mark.skipif(
+    not os.environ.get("VAE_TF_DATA_DIR") or not DATA.is_file(),
+    reason="needs MNIST: set VAE_TF_DATA_DIR to a folder with mnist.npz",
+)
+
+
+def test_optimal_sigma_needs_one_epoch():
+    """Below -400 test nats after the first epoch, where a learned sigma is still far above zero."""
+    _, optimal = mnist.train("mlp", "optimal", 1)
+    _, learned = mnist.train("mlp", "learned", 1)
+    assert optimal["val_loss"][0] < -400
+    assert optimal["val_loss"][0] < learned["val_loss"][0] - 400
+    assert optimal["sigma"][0] ** 2 == pytest.approx(optimal["val_rmse"][0] ** 2, rel=0.1)
+
+
+def test_unit_sigma_is_near_its_published_value_after_two_epochs():
+    """Published 740.5 (arXiv 2006.13202, table 3); most of it is the constant 784/2 log(2 pi) = 720.5."""
+    _, history = mnist.train("conv", 1.0, 2)
+    assert history["val_loss"][-1] == pytest.approx(740.5, abs=3)
+
+
+@pytest.mark.slow
+def test_optimal_beats_learned_after_three_epochs():
+    _, optimal = mnist.train("mlp", "optimal", 3)
+    _, learned = mnist.train("mlp", "learned", 3)
+    assert optimal["val_loss"][-1] < learned["val_loss"][-1]
+    assert optimal["sigma"][-1] ** 2 == pytest.approx(optimal["val_rmse"][-1] ** 2, rel=0.02)
+
+
+@pytest.mark.slow
+def test_learned_sigma_needs_about_nine_epochs():
+    _, history = mnist.train("mlp", "learned", 12)
+    first = next(epoch for epoch, loss in enumerate(history["val_loss"], start=1) if loss < -400)
+    assert 6 <= first <= 12
+
+
+@pytest.mark.slow
+def test_unit_sigma():
+    _, history = mnist.train("conv", 1.0, 5)
+    assert history["val_loss"][-1] == pytest.approx(740.5, abs=3)
+
+
+@pytest.mark.slow
+def test_optimal_sigma_with_a_convolutional_network():
+    _, history = mnist.train("conv", "optimal", 12)
+    assert history["val_loss"][-1] < -780
