@@ -51,7 +51,9 @@ def network(model, last):
 
 def posterior_noise(vae, batch, seed):
     """What q.sample draws for a standard normal q at this seed."""
-    q = vae.posterior.distribution(loc=tf.zeros((batch, vae.latent_dim)), scale=tf.ones((batch, vae.latent_dim)))
+    q = vae.posterior.distribution(
+        {"loc": tf.zeros((batch, vae.latent_dim)), "scale": tf.ones((batch, vae.latent_dim))}
+    )
     return q.sample(seed=tf.constant(seed, tf.int32)).numpy()
 
 

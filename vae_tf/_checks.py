@@ -30,7 +30,7 @@ def positive_int(name: str, value: Any) -> int:
 
 def seed(value: Any) -> int:
     """`value` as a seed, or a ValueError."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or not 0 <= value < 2**31:
+    if isinstance(value, bool) or not isinstance(value, Integral) or not 0 <= int(value) < 2**31:
         raise ValueError(
             problem(
                 "seed",

@@ -9,10 +9,9 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras as keras
+from tensorflow_probability import distributions as tfd
 
 from vae_tf import _checks
-
-tfd = tfp.distributions
 
 
 class DistributionLayer(tfp.layers.DistributionLambda):
@@ -47,7 +46,7 @@ class DistributionLayer(tfp.layers.DistributionLambda):
         """
 
     @abc.abstractmethod
-    def distribution(self, **parameters: tf.Tensor) -> tfd.Distribution:
+    def distribution(self, parameters: dict[str, tf.Tensor]) -> tfd.Distribution:
         """The distribution with these parameters, its event the whole example."""
 
     def build(self, input_shape: Any) -> None:
@@ -66,7 +65,7 @@ class DistributionLayer(tfp.layers.DistributionLambda):
 
     def _make_distribution(self, inputs: tf.Tensor) -> tfd.Distribution:
         parameters = self.parameters(tf.reshape(inputs, (-1, *self.parameter_shape)))
-        distribution = self.distribution(**parameters)
+        distribution = self.distribution(parameters)
         distribution.layer_parameters = parameters
         return distribution
 

@@ -90,7 +90,7 @@ class ELBOModel(keras.Model, abc.ABC):
         if isinstance(callbacks, list):
             callbacks = sorted(callbacks, key=lambda callback: not getattr(callback, "adds_logs", False))
         if isinstance(x, np.ndarray | tf.Tensor):
-            arrays = (x,) if y is None and sample_weight is None else (x, x if y is None else y)
+            arrays: tuple[Any, ...] = (x,) if y is None and sample_weight is None else (x, x if y is None else y)
             arrays = arrays if sample_weight is None else (*arrays, sample_weight)
             _batches.check_lengths(arrays)
             self._check_data(arrays)

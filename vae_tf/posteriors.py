@@ -67,9 +67,9 @@ class DiagonalNormal(Posterior):
         loc, raw = tf.split(inputs, 2, axis=-1)
         return {"loc": loc, "scale": self.min_scale + tf.math.softplus(raw)}
 
-    def distribution(self, *, loc: tf.Tensor, scale: tf.Tensor) -> tfd.Distribution:
+    def distribution(self, parameters: dict[str, tf.Tensor]) -> tfd.Distribution:
         """See DistributionLayer.distribution."""
-        return tfd.Independent(tfd.Normal(loc, scale), 1)
+        return tfd.Independent(tfd.Normal(parameters["loc"], parameters["scale"]), 1)
 
     def get_config(self) -> dict[str, Any]:
         """See DistributionLayer.get_config."""

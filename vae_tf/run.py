@@ -22,7 +22,6 @@ from vae_tf.vae import VAE
 __all__ = ["Run", "Settings"]
 
 MODEL, SETTINGS, HISTORY = "model.keras", "settings.json", "history.csv"
-_LIKELIHOODS = {"gaussian": likelihoods.Gaussian, "bernoulli": likelihoods.Bernoulli}
 _STEPS_PER_EXECUTION = 16
 
 
@@ -53,7 +52,7 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _checks.one_of("likelihood", self.likelihood, _LIKELIHOODS)
+        _checks.one_of("likelihood", self.likelihood, ("gaussian", "bernoulli"))
         _checks.one_of("network", self.network, ("mlp", "conv"))
         for name in ("latent_dim", "epochs", "batch_size"):
             _checks.positive_int(name, getattr(self, name))
@@ -63,8 +62,9 @@ class Settings:
     def model(self, event_shape: tuple[int, ...]) -> VAE:
         """A new, compiled model for examples of this shape."""
         keras.utils.set_random_seed(self.seed)
-        arguments = {"scale": self.scale} if self.likelihood == "gaussian" else {}
-        likelihood = _LIKELIHOODS[self.likelihood](event_shape, **arguments)
+        likelihood: likelihoods.Likelihood = likelihoods.Bernoulli(event_shape)
+        if self.likelihood == "gaussian":
+            likelihood = likelihoods.Gaussian(event_shape, scale=self.scale)
         encoder = getattr(networks, f"{self.network}_encoder")
         decoder = getattr(networks, f"{self.network}_decoder")
         vae = VAE(

@@ -37,7 +37,7 @@ def _draw(likelihood: Likelihood, rng: np.random.Generator, batch: int) -> tuple
     inputs = rng.normal(size=(batch, *likelihood.parameter_shape)).astype(np.float32)
     p = likelihood(inputs)
     noise = likelihood.noise(rng, batch)
-    return inputs, np.asarray(likelihood.observe(noise, **likelihood.parameters_of(p)))
+    return inputs, np.asarray(likelihood.observe(noise, likelihood.parameters_of(p)))
 
 
 def _check_log_prob(likelihood: Likelihood, reference: Reference, rng: np.random.Generator, batch: int) -> None:

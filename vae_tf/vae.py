@@ -156,7 +156,7 @@ class VAE(ELBOModel):
         noise = self.likelihood.noise(rng, num_samples)
         draw = [
             self.likelihood.observe(
-                noise[i : i + _CHUNK], **self.likelihood.parameters_of(self.decoder(z[i : i + _CHUNK]))
+                noise[i : i + _CHUNK], self.likelihood.parameters_of(self.decoder(z[i : i + _CHUNK]))
             )
             for i in range(0, num_samples, _CHUNK)
         ]

@@ -71,7 +71,7 @@ def export(
         for name, function in functions.items():
             described[name] = _write_graph(draft / GRAPHS[name], function, opset, facts, layers)
         golden = _golden(vae, functions, (low, high))
-        np.savez(draft / GOLDEN, **golden)
+        np.savez(draft / GOLDEN, allow_pickle=False, **golden)
         write_manifest(draft, facts | {"graphs": described})
         verify(draft)
     return folder

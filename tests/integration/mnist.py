@@ -4,7 +4,8 @@
     python tests/integration/mnist.py conv --scale 1.0 --epochs 5
     python tests/integration/mnist.py conv --scale optimal --epochs 60
 
-Prints a line an epoch: test -ELBO (nats per example), sigma, and the test residual at z ~ q(z|x).
+Prints a line an epoch: test -ELBO (nats per example), sigma, and the residuals at z ~ q(z|x) of all
+training and test images. (Those of MNIST's test images are 1.3 % smaller: they are the easier ones.)
 MNIST comes from $VAE_TF_DATA_DIR, or is downloaded.
 """
 
@@ -38,17 +39,18 @@ def build(network, scale):
 
 
 def train(network, scale, epochs, echo=lambda line: None):
-    """Trains on the 60,000 images; returns the VAE and its history, with the test residual `val_rmse` in it."""
+    """Trains on the 60,000 images; returns the VAE and its history, with the residuals of all images in it."""
     x_train, x_test = vae_tf.data.load("mnist")
     vae = build(network, scale)
     seconds = [time.perf_counter()]
 
     def end(epoch, logs):
+        logs["train_rmse"] = residual(vae, x_train)
         logs["val_rmse"] = residual(vae, x_test)
         seconds.append(time.perf_counter())
         echo(
             f"{network} {scale} epoch {epoch + 1:3}  test -ELBO {logs['val_loss']:9.2f}  sigma {logs['sigma']:.5f}"
-            f"  test residual {logs['val_rmse']:.5f}  {seconds[-1] - seconds[-2]:.0f} s"
+            f"  residual: training {logs['train_rmse']:.5f}, test {logs['val_rmse']:.5f}  {seconds[-1] - seconds[-2]:.0f} s"
         )
 
     recorder = keras.callbacks.LambdaCallback(on_epoch_end=end)
@@ -73,7 +75,7 @@ def draw(histories):
         epochs = range(1, len(history["val_loss"]) + 1)
         left.plot(epochs, history["val_loss"], marker="o", label=f'scale="{scale}"')
         right.plot(epochs, history["sigma"], marker="o", label=f'sigma, scale="{scale}"')
-    right.plot(epochs, histories["optimal"]["val_rmse"], "k:", label="test residual (optimal)")
+    right.plot(epochs, histories["optimal"]["train_rmse"], "k:", label="residual of the training images (optimal)")
     left.set(xlabel="epoch", ylabel="test -ELBO (nats per example)", title="What is minimised: lower is better")
     right.set(
         xlabel="epoch", ylabel="sigma (units of the data)", title="sigma is the residual, or chases it", yscale="log"

@@ -62,7 +62,7 @@ class Likelihood(DistributionLayer):
         """Standard noise `[num_samples, *E]` from which `observe` makes a draw of x."""
 
     @abc.abstractmethod
-    def observe(self, noise: tf.Tensor, **parameters: tf.Tensor) -> tf.Tensor:
+    def observe(self, noise: tf.Tensor, parameters: dict[str, tf.Tensor]) -> tf.Tensor:
         """A draw `[B, *E]` of x given the parameters, as a function of standard noise `[B, *E]`."""
 
     def check_data(self, x: np.ndarray) -> None:

@@ -98,16 +98,16 @@ class LocationScale(Likelihood):
         """Standard normal; see Likelihood.noise."""
         return rng.standard_normal((num_samples, *self.event_shape), dtype=np.float32)
 
-    def observe(self, noise: tf.Tensor, *, mean: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
+    def observe(self, noise: tf.Tensor, parameters: dict[str, tf.Tensor]) -> tf.Tensor:
         """See Likelihood.observe."""
-        return mean + scale * noise
+        return parameters["mean"] + parameters["scale"] * noise
 
     def update(self, p: tfd.Distribution, x: tf.Tensor) -> tfd.Distribution:
         """See Likelihood.update; with "optimal" this is the M-step, and p comes back at the new scale."""
         p = super().update(p, x)
         if self.scale_mode == "per_pixel":
             self._average(self.running_scale, tf.reduce_mean(tf.stop_gradient(p.stddev()), axis=0))
-        return self.distribution(mean=p.mean(), scale=self.scale) if self.scale_mode == "optimal" else p
+        return self.distribution({"mean": p.mean(), "scale": self.scale}) if self.scale_mode == "optimal" else p
 
     def get_config(self) -> dict[str, Any]:
         """See DistributionLayer.get_config."""

@@ -59,8 +59,9 @@ class Bernoulli(Likelihood):
         """See DistributionLayer.parameters."""
         return {"mean": tf.sigmoid(inputs), "logits": inputs}
 
-    def distribution(self, *, logits: tf.Tensor, mean: tf.Tensor | None = None) -> tfd.Distribution:
-        """See DistributionLayer.distribution; `mean` is sigmoid(logits) and not used."""
+    def distribution(self, parameters: dict[str, tf.Tensor]) -> tfd.Distribution:
+        """See DistributionLayer.distribution."""
+        logits = parameters["logits"]
         return tfd.Independent(_CheckedBernoulli(logits=logits, dtype=logits.dtype), len(self.event_shape))
 
     def equivalence(self) -> PointwiseLoss:
@@ -71,9 +72,9 @@ class Bernoulli(Likelihood):
         """Uniform on [0, 1); see Likelihood.noise."""
         return rng.random((num_samples, *self.event_shape), dtype=np.float32)
 
-    def observe(self, noise: tf.Tensor, *, mean: tf.Tensor, logits: tf.Tensor | None = None) -> tf.Tensor:
-        """See Likelihood.observe; `logits` is not used."""
-        return tf.cast(noise < mean, mean.dtype)
+    def observe(self, noise: tf.Tensor, parameters: dict[str, tf.Tensor]) -> tf.Tensor:
+        """See Likelihood.observe."""
+        return tf.cast(noise < parameters["mean"], parameters["mean"].dtype)
 
     def check_data(self, x: np.ndarray) -> None:
         """See Likelihood.check_data; warns on grey levels."""

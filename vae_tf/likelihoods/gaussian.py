@@ -45,9 +45,9 @@ class Gaussian(LocationScale):
     def _optimal_scale(self) -> tf.Tensor:
         return tf.sqrt(self.running_mse)
 
-    def distribution(self, *, mean: tf.Tensor, scale: tf.Tensor) -> tfd.Distribution:
+    def distribution(self, parameters: dict[str, tf.Tensor]) -> tfd.Distribution:
         """See DistributionLayer.distribution."""
-        return tfd.Independent(tfd.Normal(mean, scale), len(self.event_shape))
+        return tfd.Independent(tfd.Normal(parameters["mean"], parameters["scale"]), len(self.event_shape))
 
     def equivalence(self) -> PointwiseLoss | None:
         """See Likelihood.equivalence; None for the two scales that weigh dimensions differently."""
