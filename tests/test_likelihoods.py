@@ -164,3 +164,13 @@ def test_bernoulli_warns_once_on_grey_levels():
     with pytest.warns(UserWarning, match="ContinuousBernoulli"):
         likelihood.check_data(grey)
     likelihood.check_data(grey)
+
+
+def test_bernoulli_is_nan_outside_where_xla_drops_the_assertion():
+    likelihood = Bernoulli((2,))
+    compiled = tf.function(lambda x: likelihood(tf.zeros((1, 2))).log_prob(x), jit_compile=True)
+    assert np.isnan(compiled(tf.constant([[0.0, 7.0]]))[0])
+
+
+def test_a_learned_scale_starts_at_its_floor_or_above():
+    assert float(Gaussian((2,), scale="learned", min_scale=2.0).scale) == pytest.approx(2.0)

@@ -144,19 +144,27 @@ def test_a_graph_that_computes_something_else(trained, tmp_path, monkeypatch):
 
 def test_a_bundle_is_replaced_whole(trained, tmp_path):
     folder = export(trained("optimal"), tmp_path / "bundle")
-    (folder / "left-over").write_text("of the older bundle")
     export(trained("bernoulli"), folder)
     assert "logits" in Decoder(folder).output_names
-    assert not (folder / "left-over").exists()
     assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_bundle_with_other_files_in_it_is_not_replaced(trained, tmp_path):
+    folder = export(trained(), tmp_path / "bundle")
+    (folder / "thesis.txt").write_text("mine")
+    with pytest.raises(BundleError, match="expected a bundle or nothing"):
+        export(trained(), folder)
+    assert (folder / "thesis.txt").read_text() == "mine"
 
 
 def test_other_folders_and_files_are_not_replaced(trained, tmp_path):
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "text").write_text("mine")
     (tmp_path / "file").write_text("mine")
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / MANIFEST).write_text('{"name": "a web application"}')
     before = contents(tmp_path)
-    for name in ("notes", "file"):
+    for name in ("notes", "file", "site"):
         with pytest.raises(BundleError, match="expected a bundle or nothing"):
             export(trained(), tmp_path / name)
     assert contents(tmp_path) == before

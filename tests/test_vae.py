@@ -217,6 +217,7 @@ def test_metrics_are_computed_on_the_mean(make_vae, digits):
     vae = make_vae(metrics=["mse"])
     logs = vae.evaluate(digits[1][:20], verbose=0, return_dict=True)
     assert logs["mse"] > 0
+    assert vae.metrics_names == ["loss", "distortion", "rate", "mse"]
     assert vae.fit(digits[1][:20], verbose=0).history.keys() == logs.keys()
 
 
@@ -339,6 +340,39 @@ def test_nan_is_refused_before_the_first_step(make_vae, digits):
     with pytest.raises(ValueError, match="expected finite numbers, received 1 values that are NaN"):
         vae.fit(x, verbose=0)
     assert int(vae.optimizer.iterations) == 0
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.uint8, np.int64, bool])
+def test_numbers_of_every_type(make_vae, digits, dtype):
+    x = binary(digits[0][:40])
+    expected = make_vae().fit(x, verbose=0).history["loss"]
+    vae = make_vae()
+    assert vae.fit(x.astype(dtype), verbose=0).history["loss"] == pytest.approx(expected, rel=1e-6)
+    assert vae.evaluate(x.astype(dtype), verbose=0) == vae.evaluate(x, verbose=0)
+    assert vae.terms(x.astype(dtype)).rate.shape == (40,)
+
+
+def test_steps_per_epoch(make_vae, digits):
+    vae = make_vae()
+    history = vae.fit(digits[0][:200], steps_per_epoch=3, epochs=4, verbose=0).history
+    assert len(history["loss"]) == 4
+    assert int(vae.optimizer.iterations) == 12
+    with pytest.raises(ValueError, match="steps_per_epoch: expected at most 7"):
+        vae.fit(digits[0][:200], steps_per_epoch=8, verbose=0)
+
+
+def test_evaluate_refuses_what_fit_refuses(make_vae, digits):
+    with pytest.raises(ValueError, match="expected finite numbers"):
+        make_vae().evaluate(np.full_like(digits[1], np.nan), verbose=0)
+    with pytest.raises(ValueError, match="Pass the images once"):
+        make_vae().evaluate(digits[1][:, :4], verbose=0)
+
+
+def test_optimal_sigma_heeds_sample_weights(make_vae):
+    x = np.repeat([0.0, 50.0], 16).astype(np.float32).reshape(-1, 1, 1, 1) * np.ones(SHAPE, np.float32)
+    vae = make_vae()
+    vae.fit(x, sample_weight=np.repeat([1.0, 0.0], 16), verbose=0)
+    assert float(vae.likelihood.scale) < 1
 
 
 def test_bernoulli_on_other_data(make_vae, digits):

@@ -27,7 +27,6 @@ class ELBOModel(keras.Model, abc.ABC):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        # one attribute each: Keras would sort a dict, and evaluate()[0] is the loss
         self.loss_tracker = keras.metrics.Mean(name="loss")
         self.distortion_tracker = keras.metrics.Mean(name="distortion")
         self.rate_tracker = keras.metrics.Mean(name="rate")
@@ -98,12 +97,10 @@ class ELBOModel(keras.Model, abc.ABC):
                 cut = round(len(x) * (1 - validation_split))
                 validation_data = tuple(array[cut:] for array in arrays)
                 arrays = tuple(array[:cut] for array in arrays)
-            batch_size = batch_size or 32
+            batch_size = min(batch_size or 32, len(arrays[0]))
             x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(arrays)
             if shuffle:
-                steps = -(-len(x) // batch_size)
-                epoch = lambda: int(self.optimizer.iterations) // steps  # noqa: E731
-                x = _batches.shuffled(arrays, batch_size, seed=self.seed, epoch=epoch)
+                x = self._shuffled(arrays, batch_size, kwargs.pop("steps_per_epoch", None))
                 y = sample_weight = batch_size = None
         elif isinstance(x, tf.data.Dataset):
             self._check_data(next(iter(x.take(1))))
@@ -111,6 +108,8 @@ class ELBOModel(keras.Model, abc.ABC):
             validation_data = (validation_data,)  # Keras asks for its truth value
         if isinstance(validation_data, tuple):
             self._check_data(validation_data)
+        elif isinstance(validation_data, tf.data.Dataset):
+            self._check_data(next(iter(validation_data.take(1))))
         return super().fit(
             x,
             y,
@@ -123,14 +122,44 @@ class ELBOModel(keras.Model, abc.ABC):
             **kwargs,
         )
 
+    def _shuffled(self, arrays: tuple[Any, ...], batch_size: int, steps_per_epoch: int | None) -> tf.data.Dataset:
+        """Batches in an order given by (seed, epoch), an epoch being so many optimizer steps."""
+        available = -(-len(arrays[0]) // batch_size)
+        steps = available if steps_per_epoch is None else _checks.positive_int("steps_per_epoch", steps_per_epoch)
+        if steps > available:
+            expected = f"at most {available}, the number of batches"
+            remedy = "Leave it out, or raise epochs instead."
+            raise ValueError(_checks.problem("steps_per_epoch", expected=expected, received=str(steps), remedy=remedy))
+        epoch = lambda: int(self.optimizer.iterations.numpy()) // steps  # noqa: E731
+        return _batches.shuffled(arrays, batch_size, seed=self.seed, epoch=epoch).take(steps)
+
+    def evaluate(self, x: Any = None, y: Any = None, batch_size: int | None = None, **kwargs: Any) -> Any:
+        """As `keras.Model.evaluate`: the loss, distortion and rate in nats per example.
+
+        Raises:
+            ValueError: as `fit`.
+        """
+        if not kwargs.get("_use_cached_eval_dataset"):  # from within fit, which has looked at them
+            if isinstance(x, np.ndarray | tf.Tensor):
+                self._check_data((x,) if y is None else (x, y))
+            elif isinstance(x, tf.data.Dataset):
+                self._check_data(next(iter(x.take(1))))
+        return super().evaluate(x, y, batch_size, **kwargs)
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """The loss first, distortion and rate, then those of `compile`."""
+        own = [self.loss_tracker, self.distortion_tracker, self.rate_tracker]
+        return own + [metric for metric in super().metrics if not any(metric is mine for mine in own)]
+
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One step; returns the logs, in nats per example, averaged since the epoch began."""
-        x, target, weight = _unpack(data)
+        x, target, weight = self._inputs(data)
         seed = seed_pair(self.seed, self.optimizer.iterations)
         self._check_shape(target)
         with tf.GradientTape() as tape:
             q, z, p = self._forward(x, seed, training=True)
-            p = self.likelihood.update(p, target)
+            p = self.likelihood.update(p, target, weight)
             losses = self._weighted(Terms(self._distortion(target, p), self.prior.rate(q, z)), weight)
             total = tf.reduce_mean(losses["loss"]) + tf.add_n(self.losses or [0.0])
         self.optimizer.minimize(total, self.trainable_variables, tape=tape)
@@ -138,7 +167,7 @@ class ELBOModel(keras.Model, abc.ABC):
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """The same terms without an update; its noise depends on the seed and the batch's number only."""
-        x, target, weight = _unpack(data)
+        x, target, weight = self._inputs(data)
         seed = seed_pair(-1 - self.seed, self._test_counter)
         self._check_shape(target)
         q, z, p = self._forward(x, seed, training=False)
@@ -167,7 +196,7 @@ class ELBOModel(keras.Model, abc.ABC):
         losses = {"loss": self.objective(terms), **terms._asdict()}
         if weight is None:
             return losses
-        return {name: value * tf.cast(weight, value.dtype) for name, value in losses.items()}
+        return {name: value * weight for name, value in losses.items()}
 
     def _record(self, losses: Any, target: tf.Tensor, p: Any, weight: Any) -> dict[str, tf.Tensor]:
         for name, values in losses.items():
@@ -175,6 +204,12 @@ class ELBOModel(keras.Model, abc.ABC):
         self.compiled_metrics.update_state(target, p.mean(), weight)
         logs = {metric.name: metric.result() for metric in self.metrics}
         return logs | ({"regularization": tf.add_n(self.losses)} if self.losses else {})
+
+    def _inputs(self, data: Any) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
+        """Images, targets and weights of a batch, in the precision of the likelihood."""
+        dtype = self.likelihood.compute_dtype
+        x, target, weight = _unpack(data)
+        return tf.cast(x, dtype), tf.cast(target, dtype), None if weight is None else tf.cast(weight, dtype)
 
     def _check_data(self, data: Any) -> None:
         target = np.asarray(_unpack(data)[1])

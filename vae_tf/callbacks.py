@@ -28,7 +28,8 @@ class MSEEquivalence(keras.callbacks.Callback):
     variance (likelihood `||x - x'||^2 / 2`) would make the same trade-off.
 
     Where sigma differs between dimensions, `sigma` and `mse_scale` are means over dimensions, beside their
-    5 % and 95 % quantiles `sigma_q05`, `sigma_q95`, `mse_scale_q05`, `mse_scale_q95`. A likelihood without a
+    5 % and 95 % quantiles `sigma_q05`, `sigma_q95`, `mse_scale_q05`, `mse_scale_q95`; for "per_pixel" the values of
+    a dimension are averages over the images of the last batches. A likelihood without a
     scale logs no `sigma` and no `beta_equivalent`.
 
     Warns once when sigma is more than three times off the residual after two epochs in a row. It runs before
@@ -67,7 +68,7 @@ class MSEEquivalence(keras.callbacks.Callback):
             logs["mse_scale"] = likelihood.equivalence().scale_factor
         else:
             kl_weight = getattr(self.model.objective, "kl_weight", 1.0)
-            logs.update(_track(np.asarray(scale, np.float64), kl_weight))
+            logs.update(_track(np.asarray(scale, np.float64), np.asarray(likelihood.precision) / 2, kl_weight))
             self._warn_if_off(np.sqrt(np.mean(np.square(scale))), rmse, likelihood)
         logs["rmse"] = rmse
         logs["optimal_mse_scale"] = 1 / (2 * rmse**2) if rmse > 0 else math.inf
@@ -87,8 +88,8 @@ class MSEEquivalence(keras.callbacks.Callback):
             )
 
 
-def _track(scale: np.ndarray, kl_weight: float) -> dict[str, float]:
-    mse_scale = 1 / (2 * scale**2)
+def _track(scale: np.ndarray, mse_scale: np.ndarray, kl_weight: float) -> dict[str, float]:
+    mse_scale = mse_scale.astype(np.float64)
     logs = {"sigma": float(scale.mean()), "mse_scale": float(mse_scale.mean())}
     logs["beta_equivalent"] = kl_weight / (2 * logs["mse_scale"])
     if scale.size > 1:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from vae_tf import _quiet
 
 if TYPE_CHECKING:
     from vae_tf.run import Run
@@ -101,7 +102,7 @@ def train(ctx: click.Context, out: Path, resume: bool, epochs: int | None, **set
 @click.option("--data", default=None, help="Score these data instead of the run's test images.")
 def evaluate(run: Path, data: str | None) -> None:
     """Scores a run (its folder) or a model (a .keras file, with --data) on test images, in nats per example."""
-    _quiet_tensorflow()
+    _quiet.import_tensorflow()
     from vae_tf import data as datasets
     from vae_tf import run as runs
     from vae_tf import saving
@@ -206,14 +207,10 @@ def _invoke(name: str, **arguments: Any) -> None:
 
 
 def _import_run() -> Any:
-    _quiet_tensorflow()
+    _quiet.import_tensorflow()
     from vae_tf import run
 
     return run
-
-
-def _quiet_tensorflow() -> None:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 def _unused(folder: Path) -> Path:
@@ -225,13 +222,20 @@ def _unused(folder: Path) -> Path:
     return candidate
 
 
+def _input_errors() -> tuple[type[BaseException], ...]:
+    """What input that cannot be worked with raises."""
+    errors = (click.ClickException, ValueError, TypeError, ImportError, OSError, MemoryError, ArithmeticError)
+    tensorflow = sys.modules.get("tensorflow")
+    return (*errors, tensorflow.errors.OpError) if tensorflow else errors
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line: exit code 2 and one line where something is wrong with the input."""
     try:
         code = cli.main(arguments, prog_name="vae-tf", standalone_mode=False)
     except click.exceptions.Abort:
         code = 130
-    except (click.ClickException, ValueError, TypeError, ImportError, OSError) as error:
+    except _input_errors() as error:
         text = error.format_message() if isinstance(error, click.ClickException) else str(error)
         click.echo(f"vae-tf: error: {' '.join(text.split())}", err=True)
         code = 2

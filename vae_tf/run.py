@@ -74,6 +74,7 @@ class Settings:
             seed=self.seed,
         )
         vae.compile(keras.optimizers.Adam(self.learning_rate), steps_per_execution=_STEPS_PER_EXECUTION)
+        vae.optimizer.build(vae.trainable_variables)
         return vae
 
 
@@ -97,7 +98,7 @@ class Run:
         self.folder = Path(folder)
         if settings is None:
             self.settings = stored_settings(self.folder)
-            self.settings = replace(self.settings, epochs=epochs or self.settings.epochs)
+            self.settings = replace(self.settings, epochs=self.settings.epochs if epochs is None else epochs)
         elif self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
             raise ValueError(
                 _checks.problem(
@@ -112,9 +113,18 @@ class Run:
         self.x_train, self.x_test = data.load(self.settings.data)
         self.vae = self.settings.model(self.x_train.shape[1:]) if settings else load(self.folder / MODEL)
         self.vae.likelihood.check_data(self.x_train)
-        steps = -(-len(self.x_train) // self.settings.batch_size)
+        steps = -(-len(self.x_train) // min(self.settings.batch_size, len(self.x_train)))
         self.epochs_done = int(self.vae.optimizer.iterations) // steps
         self.history = [] if settings else _read_history(self.folder / HISTORY)[: self.epochs_done]
+        if len(self.history) < self.epochs_done:
+            raise ValueError(
+                _checks.problem(
+                    str(self.folder / HISTORY),
+                    expected=f"a row for each of the {self.epochs_done} epochs of the model",
+                    received=f"{len(self.history)} rows",
+                    remedy="Put the file back, or start a new run.",
+                )
+            )
         self._write(SETTINGS, json.dumps(asdict(self.settings), indent=2) + "\n")
         if settings:
             self._save_model()
@@ -208,7 +218,7 @@ def stored_settings(folder: Path) -> Settings:
         if not isinstance(stored, dict) or not set(stored) <= known:
             raise ValueError(f"settings other than {', '.join(sorted(known))}")
         return Settings(**stored)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise ValueError(
             _checks.problem(
                 f"Run folder {folder}",

@@ -34,7 +34,8 @@ class VAE(ELBOModel):
 
     Training is a function of the seed and the step: noise of the posterior is drawn from (seed, optimizer
     step), the order of arrays given to `fit` from (seed, epoch), and an epoch is a number of optimizer steps.
-    Saved, loaded and trained on, a model goes on as if it had never stopped.
+    Saved, loaded and trained on, a model goes on as if it had never stopped. (Layers that draw numbers of their
+    own, such as Dropout, and `keras.optimizers.legacy`, whose state Keras does not save, are beyond that.)
 
     Args:
         encoder: a Keras model `[B, *E]` -> q(z|x) with one posterior layer, its last.
@@ -116,8 +117,7 @@ class VAE(ELBOModel):
         Raises:
             ValueError: where the data have another shape than the likelihood.
         """
-        x = tf.convert_to_tensor(x)
-        target = x if target is None else tf.convert_to_tensor(target)
+        x, target, _ = self._inputs((x,) if target is None else (x, target))
         self._check_shape(target)
         q, z, p = self._forward(x, seed_pair(seed, 0), training=False)
         return Terms(negative_log_prob(target, p), self.prior.rate(q, z))

@@ -88,7 +88,20 @@ def open_bundle(folder: str | Path) -> Bundle:
             raise _error(path, expected=f"{key!r}, of type {kind.__name__}", received=repr(manifest.get(key)))
     for name in manifest["files"]:
         _check_name(path, name)
+    for size in (*manifest["event_shape"], manifest["latent_dim"]):
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            raise _error(path, expected="shapes of positive whole numbers", received=repr(size))
     return Bundle(folder, manifest)
+
+
+def is_bundle_only(folder: Path) -> bool:
+    """Whether `folder` holds a bundle, whole or damaged, and no file besides."""
+    try:
+        listed = open_bundle(folder).manifest["files"]
+    except BundleError:
+        return False
+    present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir()}
+    return present <= {MANIFEST, *listed}
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:

@@ -20,8 +20,10 @@ _BUNDLE = click.Path(path_type=Path)
 @click.option("--opset", default=17, show_default=True, help="Of ONNX, 13 to 18.")
 def export_command(model: Path, folder: Path | None, opset: int = 17) -> None:
     """Writes MODEL, a .keras file or a run's folder, as an ONNX bundle into FOLDER (beside it by default)."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import vae_tf
+    from vae_tf import _quiet
+
+    _quiet.import_tensorflow()
     from vae_tf_onnx.convert import export
 
     model = model / "model.keras" if model.is_dir() else model
@@ -107,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = cli.main(arguments, prog_name="vae-tf-onnx", standalone_mode=False)
     except click.exceptions.Abort:
         code = 130
-    except (click.ClickException, ValueError, ImportError, OSError) as error:
+    except (click.ClickException, ValueError, ImportError, OSError, MemoryError) as error:
         text = error.format_message() if isinstance(error, click.ClickException) else str(error)
         click.echo(f"vae-tf-onnx: error: {' '.join(text.split())}", err=True)
         code = 2

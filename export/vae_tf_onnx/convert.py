@@ -25,7 +25,7 @@ import tf_keras
 
 import vae_tf
 import vae_tf_onnx
-from vae_tf_onnx.bundle import GOLDEN, GRAPHS, MANIFEST, write_manifest
+from vae_tf_onnx.bundle import GOLDEN, GRAPHS, is_bundle_only, write_manifest
 from vae_tf_onnx.errors import BundleError, UnsupportedOpError
 from vae_tf_onnx.verification import check_parity, verify
 
@@ -43,11 +43,11 @@ def export(
     """Writes `vae` as a bundle: ONNX decoder and encoder, manifest, golden set. Returns the folder.
 
     The graphs are compared with the Keras model at batch 1, 3 and 17 before the folder appears; a failed export
-    leaves nothing behind and an older bundle in that place untouched.
+    leaves nothing behind (but the folder's parents) and an older bundle in that place untouched.
 
     Args:
         vae: a trained model.
-        folder: where to write it; a bundle that is there is replaced, anything else is refused.
+        folder: where to write it; a bundle that is there, and nothing else in it, is replaced; all else is refused.
         opset: of ONNX, 13 to 18.
         data_range: smallest and largest value of the data the model was trained on.
 
@@ -202,7 +202,7 @@ def _part(layer: Any) -> dict[str, Any]:
 @contextmanager
 def _replacing(folder: Path) -> Iterator[Path]:
     """A draft folder beside `folder` that takes its place when the block ends well, and vanishes otherwise."""
-    if folder.exists() and not (folder / MANIFEST).is_file():
+    if folder.exists() and not is_bundle_only(folder):
         raise BundleError(
             f"Folder {folder}: expected a bundle or nothing, received something else. Choose another folder.",
             str(folder),

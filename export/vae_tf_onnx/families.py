@@ -19,6 +19,8 @@ Parameters = dict[str, Array]
 class Family(NamedTuple):
     """A likelihood, given its parameters `[B, *E]`."""
 
+    parameters: frozenset[str]
+    """Names of the parameters."""
     noise: Callable[[np.random.Generator, tuple[int, ...]], Array]
     """Standard noise of this shape, float32."""
     observe: Callable[[Array, Parameters], Array]
@@ -51,8 +53,15 @@ def _bernoulli_log_prob(x: Array, p: Parameters) -> Array:
 
 
 LIKELIHOODS = {
-    "Bernoulli": Family(_uniform, lambda noise, p: (noise < p["mean"]).astype(np.float32), _bernoulli_log_prob),
-    "Gaussian": Family(_normal, lambda noise, p: p["mean"] + p["scale"] * noise, _gaussian_log_prob),
+    "Bernoulli": Family(
+        frozenset({"mean", "logits"}),
+        _uniform,
+        lambda noise, p: (noise < p["mean"]).astype(np.float32),
+        _bernoulli_log_prob,
+    ),
+    "Gaussian": Family(
+        frozenset({"mean", "scale"}), _normal, lambda noise, p: p["mean"] + p["scale"] * noise, _gaussian_log_prob
+    ),
 }
 
 PRIORS = {"StandardNormal": _normal}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +15,8 @@ from vae_tf_onnx.bundle import GRAPHS, Bundle, open_bundle
 from vae_tf_onnx.errors import BundleError
 
 _CHUNK = 256
+_EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
+_SIGNATURES = {"decoder": ("z", {"mean"}), "encoder": ("x", {"loc"})}
 _Entry = TypeVar("_Entry")
 
 
@@ -35,15 +38,23 @@ class Graph:
         options.intra_op_num_threads = threads or 0
         content = self.bundle.read(GRAPHS[name])
         try:
-            self.session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+            with tempfile.TemporaryDirectory() as nowhere:  # weights in files that no checksum covers are not found
+                options.add_session_config_entry(_EXTERNAL_FOLDER, nowhere)
+                self.session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's exceptions share no narrower class
-            path = str(self.bundle.folder / GRAPHS[name])
-            raise BundleError(
-                f"Bundle file {path}: expected a graph that onnxruntime loads, received {error}. Export again.", path
-            ) from error
-        (tensor,) = self.session.get_inputs()
-        self.input_name, self.input_shape = tensor.name, tuple(tensor.shape[1:])
+            raise self._error(name, "a graph that onnxruntime loads", str(error)) from error
+        inputs = [(tensor.name, tuple(tensor.shape[1:])) for tensor in self.session.get_inputs()]
+        source, outputs = _SIGNATURES[name]
+        shape = self.bundle.event_shape if source == "x" else (self.bundle.latent_dim,)
         self.output_names = [output.name for output in self.session.get_outputs()]
+        if inputs != [(source, shape)] or not outputs <= set(self.output_names):
+            expected = f"the input {source} {list(shape)} and the outputs {sorted(outputs)}"
+            raise self._error(name, expected, f"{inputs} and {self.output_names}")
+        self.input_name, self.input_shape = source, shape
+
+    def _error(self, name: str, expected: str, received: str) -> BundleError:
+        path = str(self.bundle.folder / GRAPHS[name])
+        return BundleError(f"Bundle file {path}: expected {expected}, received {received}. Export again.", path)
 
     def run(self, inputs: Any, names: list[str] | None = None) -> dict[str, np.ndarray]:
         """The outputs of these names (all by default), float32.
@@ -76,6 +87,10 @@ class Decoder(Graph):
         super().__init__(bundle, "decoder", threads=threads)
         self.likelihood = _known(self.bundle, "likelihood", families.LIKELIHOODS)
         self._prior_noise = _known(self.bundle, "prior", families.PRIORS)
+        received = {output.name: tuple(output.shape[1:]) for output in self.session.get_outputs()}
+        expected = dict.fromkeys(sorted(self.likelihood.parameters), self.bundle.event_shape)
+        if received != expected:
+            raise self._error("decoder", f"the outputs {expected}", str(received))
 
     def parameters(self, z: Any) -> dict[str, np.ndarray]:
         """The likelihood's parameters, each `[B, *E]`, for z `[B, D]`."""
@@ -148,7 +163,7 @@ class Encoder(Graph):
 
 def _known(bundle: Bundle, part: str, table: Mapping[str, _Entry]) -> _Entry:
     family = bundle.manifest[part].get("family")
-    if family not in table:
+    if not isinstance(family, str) or family not in table:
         raise BundleError(
             f"Bundle {bundle.folder}: expected a {part} of {', '.join(table)}, received {family!r}. "
             "Upgrade: pip install -U vae-tf-onnx.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -60,10 +61,22 @@ def verify(folder: str | Path) -> dict[str, float]:
 
 
 def _golden(bundle: Bundle, names: set[str]) -> dict[str, np.ndarray]:
+    content = bundle.read(GOLDEN)
     try:
-        with np.load(io.BytesIO(bundle.read(GOLDEN)), allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in names}
-    except (ValueError, KeyError, zipfile.BadZipFile) as error:
-        path = str(bundle.folder / GOLDEN)
-        message = f"Bundle file {path}: expected numeric arrays {sorted(names)}, received {error}. Export again."
-        raise BundleError(message, path) from error
+        with zipfile.ZipFile(io.BytesIO(content)), np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            golden = {name: arrays[name] for name in names}
+    except (ValueError, LookupError, OSError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise _golden_error(bundle, names, str(error)) from error
+    kinds = {array.dtype.kind for array in golden.values()}
+    rows = {array.shape[:1] for array in golden.values()}
+    shapes = (golden["z"].shape[1:], golden["x"].shape[1:])
+    if kinds != {"f"} or len(rows) != 1 or rows <= {(), (0,)} or shapes != ((bundle.latent_dim,), bundle.event_shape):
+        raise _golden_error(bundle, names, f"types {kinds}, rows {rows}, shapes of z and x {shapes}")
+    return golden
+
+
+def _golden_error(bundle: Bundle, names: set[str], received: str) -> BundleError:
+    path = str(bundle.folder / GOLDEN)
+    return BundleError(
+        f"Bundle file {path}: expected numeric arrays {sorted(names)}, received {received}. Export again.", path
+    )

@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+from handmade import golden
 
 from vae_tf_onnx import BundleError, Decoder, Encoder, verify
 from vae_tf_onnx.bundle import FORMAT_VERSION, GOLDEN, GRAPHS, MANIFEST, open_bundle, sha256
@@ -157,8 +158,10 @@ def test_a_golden_set_without_what_it_must_hold(make_bundle, tmp_path):
         verify(folder)
 
 
-def test_external_data_outside_the_bundle_is_not_read(make_bundle, tmp_path):
-    """A graph may name a file for its weights: nothing outside the bundle is opened."""
+@pytest.mark.parametrize("location", ["{folder}/secret", "secret", "../secret"])
+def test_external_data_outside_the_bundle_is_not_read(make_bundle, tmp_path, monkeypatch, location):
+    """A graph may name a file for its weights: none that no checksum covers is opened."""
+    monkeypatch.chdir(tmp_path)
     import onnx
 
     folder = make_bundle()
@@ -168,7 +171,43 @@ def test_external_data_outside_the_bundle_is_not_read(make_bundle, tmp_path):
     (matrix,) = (tensor for tensor in model.graph.initializer if tensor.name == "matrix")
     matrix.ClearField("raw_data")
     matrix.data_location = onnx.TensorProto.EXTERNAL
-    matrix.external_data.add(key="location", value=str(secret))
+    matrix.external_data.add(key="location", value=location.format(folder=tmp_path))
     replace(folder, GRAPHS["decoder"], model.SerializeToString())
     with pytest.raises(BundleError, match="expected a graph that onnxruntime loads"):
         Decoder(folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"event_shape": ["a"]},
+        {"event_shape": [9, 9, 1]},
+        {"latent_dim": -1},
+        {"latent_dim": True},
+        {"likelihood": {"family": []}},
+        {"likelihood": {"family": "Bernoulli"}},
+    ],
+)
+def test_facts_that_cannot_be(make_bundle, edit_manifest, change):
+    folder = make_bundle()
+    edit_manifest(folder, lambda manifest: manifest.update(change))
+    with pytest.raises(BundleError, match="expected"):
+        Decoder(folder)
+
+
+@pytest.mark.parametrize("values", [{"z": np.array(["a"])}, {"z": np.zeros((0, 3))}, {"x": np.zeros((5, 3))}])
+def test_golden_values_that_cannot_be(make_bundle, tmp_path, values):
+    folder = make_bundle()
+    path = tmp_path / "other.npz"
+    np.savez(path, **golden("Gaussian") | values)
+    replace(folder, GOLDEN, path.read_bytes())
+    with pytest.raises(BundleError, match="expected numeric arrays"):
+        verify(folder)
+
+
+def test_a_golden_set_that_is_a_single_array(make_bundle, tmp_path):
+    folder = make_bundle()
+    np.save(tmp_path / "x.npy", np.zeros(3))
+    replace(folder, GOLDEN, (tmp_path / "x.npy").read_bytes())
+    with pytest.raises(BundleError, match="expected numeric arrays"):
+        verify(folder)

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 import tf_keras as keras
 
 import vae_tf
@@ -48,9 +49,10 @@ def train(network, scale, epochs, echo=lambda line: None):
         logs["train_rmse"] = residual(vae, x_train)
         logs["val_rmse"] = residual(vae, x_test)
         seconds.append(time.perf_counter())
+        residuals = f"training {logs['train_rmse']:.5f}, test {logs['val_rmse']:.5f}"
         echo(
             f"{network} {scale} epoch {epoch + 1:3}  test -ELBO {logs['val_loss']:9.2f}  sigma {logs['sigma']:.5f}"
-            f"  residual: training {logs['train_rmse']:.5f}, test {logs['val_rmse']:.5f}  {seconds[-1] - seconds[-2]:.0f} s"
+            f"  residual: {residuals}  {seconds[-1] - seconds[-2]:.0f} s"
         )
 
     recorder = keras.callbacks.LambdaCallback(on_epoch_end=end)
@@ -63,6 +65,18 @@ def residual(vae, x):
     """sqrt of the mean of (x - E[x|z])^2 over x and one z ~ q(z|x) each."""
     parts = [np.mean((vae(x[i : i + 1000]).mean() - x[i : i + 1000]) ** 2) for i in range(0, len(x), 1000)]
     return float(np.sqrt(np.mean(parts)))
+
+
+def incoming_residual(vae, x, batches=50):
+    """sqrt of the mean squared residual of batches, each measured just before the step that trains on it."""
+    order = np.random.default_rng(1).permutation(len(x))
+    step = tf.function(lambda batch: vae.train_step((batch,)))
+    squared = []
+    for i in range(batches):
+        batch = x[order[i * BATCH : (i + 1) * BATCH]]
+        squared.append(np.mean((vae(batch).mean() - batch) ** 2))
+        step(tf.constant(batch))
+    return float(np.sqrt(np.mean(squared)))
 
 
 def draw(histories):

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+import vae_tf
+
 spec = importlib.util.spec_from_file_location("mnist", Path(__file__).with_name("mnist.py"))
 mnist = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(mnist)
@@ -34,14 +36,16 @@ def test_unit_sigma_is_near_its_published_value_after_two_epochs():
 
 @pytest.mark.slow
 def test_optimal_beats_learned_after_three_epochs():
-    _, optimal = mnist.train("mlp", "optimal", 3)
+    """And sigma^2 is the residual of the batches as they come, within 2 %."""
+    vae, optimal = mnist.train("mlp", "optimal", 3)
     _, learned = mnist.train("mlp", "learned", 3)
     assert optimal["val_loss"][-1] < learned["val_loss"][-1]
-    assert optimal["sigma"][-1] ** 2 == pytest.approx(optimal["train_rmse"][-1] ** 2, rel=0.02)
+    incoming = mnist.incoming_residual(vae, vae_tf.data.load("mnist")[0])
+    assert float(vae.likelihood.scale) ** 2 == pytest.approx(incoming**2, rel=0.02)
 
 
 @pytest.mark.slow
-def test_learned_sigma_needs_about_nine_epochs():
+def test_learned_sigma_needs_many_epochs():
     _, history = mnist.train("mlp", "learned", 12)
     first = next(epoch for epoch, loss in enumerate(history["val_loss"], start=1) if loss < -400)
     assert 6 <= first <= 12

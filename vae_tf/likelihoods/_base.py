@@ -77,14 +77,20 @@ class Likelihood(DistributionLayer):
                 )
             )
 
-    def update(self, p: tfd.Distribution, x: tf.Tensor) -> tfd.Distribution:
+    def update(self, p: tfd.Distribution, x: tf.Tensor, weight: tf.Tensor | None = None) -> tfd.Distribution:
         """Takes one training batch into the running statistics and returns p at the updated parameters.
 
         Args:
             p: the decoder's output for this batch, batch shape [B].
             x: the data of this batch, `[B, *E]`.
+            weight: of the examples, `[B]`; None weighs them equally.
         """
-        mse = tf.reduce_mean(tf.math.squared_difference(tf.stop_gradient(p.mean()), x))
+        squared = tf.math.squared_difference(tf.stop_gradient(p.mean()), x)
+        mse = tf.reduce_mean(squared)
+        if weight is not None:
+            per_example = tf.reduce_mean(squared, axis=tuple(range(1, squared.shape.rank)))
+            mean = tf.math.divide_no_nan(tf.reduce_sum(weight * per_example), tf.reduce_sum(weight))
+            mse = tf.where(tf.reduce_sum(weight) > 0, mean, self.running_mse)
         self.update_count.assign_add(1.0)
         self._average(self.running_mse, mse)
         return p

@@ -55,11 +55,12 @@ class LocationScale(Likelihood):
         self.scale_mode = scale
         if scale == "per_pixel":
             self.running_scale = self._statistic("running_scale", 1.0, self.event_shape)
+            self.running_precision = self._statistic("running_precision", 1.0, self.event_shape)
         if scale in ("learned", "per_dimension"):
             self.log_scale = self.add_weight(
                 "log_scale",
                 shape=() if scale == "learned" else self.event_shape,
-                initializer="zeros",
+                initializer=keras.initializers.Constant(max(0.0, math.log(self.min_scale))),
                 constraint=_AtLeast(math.log(self.min_scale)),
             )
 
@@ -76,6 +77,11 @@ class LocationScale(Likelihood):
         if self.scale_mode in ("learned", "per_dimension"):
             return tf.exp(self.log_scale)
         return tf.constant(self.scale_mode, self.compute_dtype)
+
+    @property
+    def precision(self) -> tf.Tensor:
+        """1/scale^2, of the shape of `scale`; for "per_pixel" its average over the last batches."""
+        return self.running_precision if self.scale_mode == "per_pixel" else 1 / tf.square(self.scale)
 
     @abc.abstractmethod
     def _optimal_scale(self) -> tf.Tensor:
@@ -102,11 +108,13 @@ class LocationScale(Likelihood):
         """See Likelihood.observe."""
         return parameters["mean"] + parameters["scale"] * noise
 
-    def update(self, p: tfd.Distribution, x: tf.Tensor) -> tfd.Distribution:
+    def update(self, p: tfd.Distribution, x: tf.Tensor, weight: tf.Tensor | None = None) -> tfd.Distribution:
         """See Likelihood.update; with "optimal" this is the M-step, and p comes back at the new scale."""
-        p = super().update(p, x)
+        p = super().update(p, x, weight)
         if self.scale_mode == "per_pixel":
-            self._average(self.running_scale, tf.reduce_mean(tf.stop_gradient(p.stddev()), axis=0))
+            scale = tf.stop_gradient(self.parameters_of(p)["scale"])
+            self._average(self.running_scale, tf.reduce_mean(scale, axis=0))
+            self._average(self.running_precision, tf.reduce_mean(1 / tf.square(scale), axis=0))
         return self.distribution({"mean": p.mean(), "scale": self.scale}) if self.scale_mode == "optimal" else p
 
     def get_config(self) -> dict[str, Any]:

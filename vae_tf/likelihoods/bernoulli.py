@@ -25,9 +25,10 @@ class _CheckedBernoulli(tfd.Bernoulli):
     """A Bernoulli that refuses to score what lies outside [0, 1], NaN included."""
 
     def _log_prob(self, event: tf.Tensor) -> tf.Tensor:
-        inside = tf.reduce_all((event >= 0) & (event <= 1))
-        with tf.control_dependencies([tf.debugging.Assert(inside, [_OUTSIDE])]):
-            return super()._log_prob(tf.identity(event))
+        inside = (event >= 0) & (event <= 1)
+        with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(inside), [_OUTSIDE])]):
+            log_prob = super()._log_prob(tf.identity(event))
+        return tf.where(inside, log_prob, float("nan"))  # XLA drops assertions
 
 
 @keras.saving.register_keras_serializable("vae_tf")
