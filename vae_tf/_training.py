@@ -88,28 +88,25 @@ class ELBOModel(keras.Model, abc.ABC):
         """
         if isinstance(callbacks, list):
             callbacks = sorted(callbacks, key=lambda callback: not getattr(callback, "adds_logs", False))
+        self._check_input(x, y)
         if isinstance(x, np.ndarray | tf.Tensor):
-            arrays: tuple[Any, ...] = (x,) if y is None and sample_weight is None else (x, x if y is None else y)
-            arrays = arrays if sample_weight is None else (*arrays, sample_weight)
+            y = x if y is None and sample_weight is not None else y
+            arrays = tuple(array for array in (x, y, sample_weight) if array is not None)
             _batches.check_lengths(arrays)
-            self._check_data(arrays)
             if validation_split:
                 cut = round(len(x) * (1 - validation_split))
                 validation_data = tuple(array[cut:] for array in arrays)
                 arrays = tuple(array[:cut] for array in arrays)
             batch_size = min(batch_size or 32, len(arrays[0]))
             x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(arrays)
+            if isinstance(validation_data, np.ndarray | tf.Tensor | tuple):
+                kwargs.setdefault("validation_batch_size", batch_size)
             if shuffle:
                 x = self._shuffled(arrays, batch_size, kwargs.pop("steps_per_epoch", None))
                 y = sample_weight = batch_size = None
-        elif isinstance(x, tf.data.Dataset):
-            self._check_data(next(iter(x.take(1))))
+        self._check_input(validation_data)
         if isinstance(validation_data, np.ndarray | tf.Tensor):
             validation_data = (validation_data,)  # Keras asks for its truth value
-        if isinstance(validation_data, tuple):
-            self._check_data(validation_data)
-        elif isinstance(validation_data, tf.data.Dataset):
-            self._check_data(next(iter(validation_data.take(1))))
         return super().fit(
             x,
             y,
@@ -140,10 +137,7 @@ class ELBOModel(keras.Model, abc.ABC):
             ValueError: as `fit`.
         """
         if not kwargs.get("_use_cached_eval_dataset"):  # from within fit, which has looked at them
-            if isinstance(x, np.ndarray | tf.Tensor):
-                self._check_data((x,) if y is None else (x, y))
-            elif isinstance(x, tf.data.Dataset):
-                self._check_data(next(iter(x.take(1))))
+            self._check_input(x, y)
         return super().evaluate(x, y, batch_size, **kwargs)
 
     @property
@@ -210,6 +204,15 @@ class ELBOModel(keras.Model, abc.ABC):
         dtype = self.likelihood.compute_dtype
         x, target, weight = _unpack(data)
         return tf.cast(x, dtype), tf.cast(target, dtype), None if weight is None else tf.cast(weight, dtype)
+
+    def _check_input(self, x: Any, y: Any = None) -> None:
+        """Looks at arrays and at the first batch of a dataset; what generators yield is checked as it comes."""
+        if isinstance(x, np.ndarray | tf.Tensor):
+            self._check_data((x,) if y is None else (x, y))
+        elif isinstance(x, tuple):
+            self._check_data(x)
+        elif isinstance(x, tf.data.Dataset):
+            self._check_data(next(iter(x.take(1))))
 
     def _check_data(self, data: Any) -> None:
         target = np.asarray(_unpack(data)[1])
