@@ -145,6 +145,7 @@ GOOD = ["equivalence", "--loss", "mse", "--reduction", "mean", "--dims", "784"]
         (["train", "--out", "{tmp}/x", "--learning-rate", "0"], "learning_rate: expected a finite number above 0"),
         (["train", "--out", "{tmp}/x", "--likelihood", "poisson"], "'poisson' is not one of"),
         (["train", "--out", "{tmp}/x", "--resume"], "expected a run, with settings.json and model.keras"),
+        (["train", "--out", "{tmp}/x", "--likelihood", "bernoulli", "--scale", "1"], "expected a gaussian likelihood"),
         (["train", "--out", "{tmp}/x", "--resume", "--seed", "1"], "leave out --seed"),
         (["train", "--out", "{tmp}"], "expected a new or empty folder"),
         (["evaluate", "{tmp}"], "expected a run, with settings.json"),

@@ -90,6 +90,10 @@ def train(ctx: click.Context, out: Path, resume: bool, epochs: int | None, **set
         raise click.UsageError(
             f"--resume goes on under the run's own settings: leave out --{', --'.join(given).replace('_', '-')}."
         )
+    if settings["likelihood"] == "bernoulli" and "scale" in given:
+        raise click.UsageError(
+            "--scale: expected a gaussian likelihood, received bernoulli, which has none. Leave it out."
+        )
     run = _import_run()
     if resume:
         _finish(run.Run(out, epochs=epochs))
