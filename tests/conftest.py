@@ -21,3 +21,16 @@ def make_vae():
     import helpers
 
     return helpers.make_vae
+
+
+@pytest.fixture
+def run_command(capsys):
+    """Runs a command's `main` in this process; returns exit code, output, error output."""
+
+    def run(main, *arguments):
+        with pytest.raises(SystemExit) as caught:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return caught.value.code or 0, captured.out, captured.err
+
+    return run

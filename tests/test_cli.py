@@ -1,6 +1,7 @@
 """The command line, from recipe to run folder."""
 
 import csv
+import functools
 import json
 import signal
 import subprocess
@@ -18,16 +19,9 @@ from vae_tf.cli import main
 
 
 @pytest.fixture
-def run(capsys):
-    """Runs the command in this process; returns exit code, output, error output."""
-
-    def run(*arguments):
-        with pytest.raises(SystemExit) as caught:
-            main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return caught.value.code or 0, captured.out, captured.err
-
-    return run
+def run(run_command):
+    """`vae-tf` with these arguments; see run_command."""
+    return functools.partial(run_command, main)
 
 
 @pytest.fixture(scope="module")

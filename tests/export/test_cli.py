@@ -1,5 +1,7 @@
 """`vae-tf-onnx` on the edge."""
 
+import functools
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -8,16 +10,9 @@ from vae_tf_onnx.cli import main
 
 
 @pytest.fixture
-def run(capsys):
-    """Runs the command in this process; returns exit code, output, error output."""
-
-    def run(*arguments):
-        with pytest.raises(SystemExit) as caught:
-            main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return caught.value.code or 0, captured.out, captured.err
-
-    return run
+def run(run_command):
+    """`vae-tf-onnx` with these arguments; see run_command."""
+    return functools.partial(run_command, main)
 
 
 def test_check(run, make_bundle):
