@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from numbers import Integral, Real
 from typing import Any
 
@@ -42,15 +42,35 @@ def seed(value: Any) -> int:
     return int(value)
 
 
+def finite_float(name: str, value: Any, remedy: str | None = None) -> float:
+    """`value` as a finite float, or a ValueError that names `name`."""
+    return _float(name, value, "a finite number", remedy, lambda number: True)
+
+
+def nonnegative_float(name: str, value: Any, remedy: str | None = None) -> float:
+    """`value` as a finite float of at least 0, or a ValueError that names `name`."""
+    return _float(name, value, "a finite number of at least 0", remedy, lambda number: number >= 0)
+
+
 def positive_float(name: str, value: Any, remedy: str | None = None) -> float:
     """`value` as a finite float above 0, or a ValueError that names `name`."""
+    return _float(
+        name, value, "a finite number above 0", remedy or f"Pass a positive {name}.", lambda number: number > 0
+    )
+
+
+def fraction(name: str, value: Any, remedy: str | None = None) -> float:
+    """`value` as a float in [0, 1), or a ValueError that names `name`."""
+    return _float(name, value, "a number in [0, 1)", remedy, lambda number: 0 <= number < 1)
+
+
+def _float(name: str, value: Any, expected: str, remedy: str | None, holds: Callable[[float], bool]) -> float:
     number = math.nan
     if isinstance(value, Real) and not isinstance(value, bool):
         with contextlib.suppress(OverflowError):
             number = float(value)
-    if not (math.isfinite(number) and number > 0):
-        expected, remedy = "a finite number above 0", remedy or f"Pass a positive {name}."
-        raise ValueError(problem(name, expected=expected, received=repr(value), remedy=remedy))
+    if not (math.isfinite(number) and holds(number)):
+        raise ValueError(problem(name, expected=expected, received=repr(value), remedy=remedy or "Pass one."))
     return number
 
 

@@ -1,27 +1,58 @@
-"""What is minimised: functions of the two per-example terms of the evidence lower bound."""
+"""What is minimised: functions of the per-example terms of the evidence lower bound."""
 
 from __future__ import annotations
 
 import abc
-import math
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import tensorflow as tf
 import tf_keras as keras
 from tensorflow_probability import distributions as tfd
 
 from vae_tf import _checks
+from vae_tf.schedules import CyclicalSchedule, LinearSchedule, Progress, Schedule, cyclical, linear, value_at
 
-__all__ = ["ELBO", "Objective", "Terms", "negative_log_prob"]
+__all__ = [
+    "ELBO",
+    "GECO",
+    "IWAE",
+    "Capacity",
+    "CyclicalSchedule",
+    "FreeBits",
+    "LinearSchedule",
+    "Objective",
+    "Progress",
+    "Schedule",
+    "Terms",
+    "cyclical",
+    "importance_weighted_bound",
+    "linear",
+    "negative_log_prob",
+]
 
 
-class Terms(NamedTuple):
-    """The two halves of -ELBO in nats per example, `[B]` each, not averaged."""
+@dataclass(frozen=True)
+class Terms:
+    """The two halves of -ELBO in nats per example, not averaged over the batch; unpacks as the two.
+
+    Attributes:
+        distortion: -log p(x|z), `[B]`: at one draw z from q(z|x), or averaged over K draws.
+        rate: KL(q(z|x) || p(z)), `[B]`.
+        rate_per_latent: KL of each latent's marginal, `[B, D]`, where that has a closed form.
+        log_weights: log p(x|z) + log p(z) - log q(z|x) at each of K draws, `[K, B]`, where they are asked for.
+        rate_is_sampled: whether the rate is estimated from the draws, for want of a closed form.
+    """
 
     distortion: tf.Tensor
-    """-log p(x|z) at one draw z from q(z|x)."""
     rate: tf.Tensor
-    """KL(q(z|x) || p(z))."""
+    rate_per_latent: tf.Tensor | None = None
+    log_weights: tf.Tensor | None = None
+    rate_is_sampled: bool = False
+
+    def __iter__(self) -> Iterator[tf.Tensor]:
+        return iter((self.distortion, self.rate))
 
 
 @keras.saving.register_keras_serializable("vae_tf")
@@ -35,21 +66,70 @@ def negative_log_prob(x: tf.Tensor, p: tfd.Distribution) -> tf.Tensor:
     return -p.log_prob(x)
 
 
+def importance_weighted_bound(log_weights: tf.Tensor) -> tf.Tensor:
+    """`log((1/K) sum_k w_k)`, a lower bound of log p(x) in nats per example, `[B]`, that grows with K.
+
+    Args:
+        log_weights: log w = log p(x|z) + log p(z) - log q(z|x) at draws z ~ q(z|x), `[K, B]`.
+
+    References:
+        Burda, Grosse, Salakhutdinov 2016, eq. 8, arXiv 1509.00519.
+    """
+    return tf.reduce_logsumexp(log_weights, axis=0) - tf.math.log(tf.cast(tf.shape(log_weights)[0], log_weights.dtype))
+
+
 class Objective(abc.ABC):
-    """Maps the per-example terms to the per-example loss, `[B]`."""
+    """Maps the per-example terms to the per-example loss, `[B]`.
+
+    Attributes:
+        num_samples: draws of z for each example in a step.
+        needs: names of the optional fields of `Terms` that it uses.
+    """
+
+    num_samples: int = 1
+    needs: ClassVar[frozenset[str]] = frozenset()
 
     @abc.abstractmethod
-    def __call__(self, terms: Terms) -> tf.Tensor:
-        """The loss in nats per example, `[B]`, not averaged."""
+    def __call__(self, terms: Terms, progress: Progress = Progress()) -> tf.Tensor:  # noqa: B008
+        """The loss in nats per example, `[B]`, not averaged.
 
-    @abc.abstractmethod
+        Args:
+            terms: of a batch.
+            progress: how far training has come, and the objective's state.
+        """
+
+    def initial_state(self) -> dict[str, float]:
+        """Names and first values of what the objective keeps between steps; saved with the model."""
+        return {}
+
+    def update(self, terms: Terms, state: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """The state after a training batch."""
+        return {}
+
+    def schedules(self) -> dict[str, Schedule]:
+        """The arguments that change during training, by name."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, Schedule)}
+
+    def logs(self, progress: Progress) -> dict[str, tf.Tensor]:
+        """What the logs of training show of the objective: the present values of its schedules."""
+        return {name: schedule(progress) for name, schedule in self.schedules().items()}
+
     def get_config(self) -> dict[str, Any]:
         """Plain JSON: the arguments of the constructor."""
+        return {
+            name: keras.saving.serialize_keras_object(value) if isinstance(value, Schedule) else value
+            for name, value in vars(self).items()
+        }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Objective:
         """The objective with these constructor arguments."""
-        return cls(**config)
+        return cls(
+            **{
+                name: keras.saving.deserialize_keras_object(value) if isinstance(value, dict) else value
+                for name, value in config.items()
+            }
+        )
 
 
 @keras.saving.register_keras_serializable("vae_tf")
@@ -60,31 +140,153 @@ class ELBO(Objective):
     common factor: a second name for the same trade-off.
 
     Args:
-        kl_weight: beta >= 0; 1 is the evidence lower bound.
+        kl_weight: beta >= 0, or a schedule of it; 1 is the evidence lower bound.
+        num_samples: draws of z over which the distortion (and a KL without closed form) is averaged.
 
     Raises:
-        ValueError: for a weight that is negative or not finite.
+        ValueError: for a weight that is negative or not finite, or fewer than 1 draws.
 
     References:
-        Higgins et al. 2017, "beta-VAE", eq. 4.
+        Higgins et al. 2017, "beta-VAE", eq. 4. Warm-up: Bowman et al. 2016, arXiv 1511.06349.
     """
 
-    def __init__(self, kl_weight: float = 1.0) -> None:
-        if not (math.isfinite(kl_weight) and kl_weight >= 0):
-            raise ValueError(
-                _checks.problem(
-                    "kl_weight",
-                    expected="a finite number of at least 0",
-                    received=repr(kl_weight),
-                    remedy="kl_weight=1 is the evidence lower bound.",
-                )
-            )
-        self.kl_weight = float(kl_weight)
+    def __init__(self, kl_weight: float | Schedule = 1.0, *, num_samples: int = 1) -> None:
+        self.kl_weight = _weight("kl_weight", kl_weight, "kl_weight=1 is the evidence lower bound.")
+        self.num_samples = _checks.positive_int("num_samples", num_samples)
 
-    def __call__(self, terms: Terms) -> tf.Tensor:
+    def __call__(self, terms: Terms, progress: Progress = Progress()) -> tf.Tensor:  # noqa: B008
         """See Objective.__call__."""
-        return terms.distortion + self.kl_weight * terms.rate
+        return terms.distortion + value_at(self.kl_weight, progress) * terms.rate
 
-    def get_config(self) -> dict[str, Any]:
-        """See Objective.get_config."""
-        return {"kl_weight": self.kl_weight}
+
+@keras.saving.register_keras_serializable("vae_tf")
+class FreeBits(Objective):
+    """`distortion + sum_j max(nats_per_latent, KL_j)`, KL_j the batch's mean KL of latent j.
+
+    A latent whose KL is below the threshold costs the same as one at it, so nothing pushes it to collapse.
+    The loss is not a bound of -log p(x); `elbo` in the logs is.
+
+    Args:
+        nats_per_latent: threshold, in nats per example and latent; 0 is the ELBO.
+        num_samples: draws of z over which the distortion is averaged.
+
+    Raises:
+        ValueError: for a threshold that is negative or not finite, or fewer than 1 draws.
+
+    References:
+        Kingma et al. 2016, eq. 15 with groups of one latent, arXiv 1606.04934.
+    """
+
+    needs = frozenset({"rate_per_latent"})
+
+    def __init__(self, nats_per_latent: float | Schedule, *, num_samples: int = 1) -> None:
+        self.nats_per_latent = _weight("nats_per_latent", nats_per_latent, "0.1 to 1 is usual.")
+        self.num_samples = _checks.positive_int("num_samples", num_samples)
+
+    def __call__(self, terms: Terms, progress: Progress = Progress()) -> tf.Tensor:  # noqa: B008
+        """See Objective.__call__; the second term is the same for all examples of the batch."""
+        mean = tf.reduce_mean(terms.rate_per_latent, axis=0)
+        return terms.distortion + tf.reduce_sum(tf.maximum(mean, value_at(self.nats_per_latent, progress)))
+
+
+@keras.saving.register_keras_serializable("vae_tf")
+class Capacity(Objective):
+    """`distortion + gamma * |rate - capacity|`: the KL is held at a capacity, usually raised by a schedule.
+
+    Args:
+        capacity: C, in nats per example, or a schedule of it.
+        gamma: weight of the deviation.
+        num_samples: draws of z over which the distortion is averaged.
+
+    Raises:
+        ValueError: for numbers that are negative or not finite, or fewer than 1 draws.
+
+    References:
+        Burgess et al. 2018, eq. 8, arXiv 1804.03599.
+    """
+
+    def __init__(self, capacity: float | Schedule, gamma: float | Schedule = 1000.0, *, num_samples: int = 1) -> None:
+        self.capacity = _weight("capacity", capacity, "Pass the nats that the latents are to carry.")
+        self.gamma = _weight("gamma", gamma, "1000 is the published weight.")
+        self.num_samples = _checks.positive_int("num_samples", num_samples)
+
+    def __call__(self, terms: Terms, progress: Progress = Progress()) -> tf.Tensor:  # noqa: B008
+        """See Objective.__call__."""
+        deviation = tf.abs(terms.rate - value_at(self.capacity, progress))
+        return terms.distortion + value_at(self.gamma, progress) * deviation
+
+
+@keras.saving.register_keras_serializable("vae_tf")
+class GECO(Objective):
+    """`rate + multiplier * (distortion - tolerance)`: the smallest KL at which the distortion is tolerable.
+
+    After each step `log multiplier += speed * clip(c, -1, 1)`, c the running average of the batches'
+    `distortion - tolerance`: the multiplier grows while the constraint is violated, and shrinks while it is
+    met. It starts at 1 and is saved with the model.
+
+    Args:
+        tolerance: the distortion to be reached, in nats per example.
+        speed: of the logarithm of the multiplier, per step.
+        decay: of the running average, in [0, 1).
+        num_samples: draws of z over which the distortion is averaged.
+
+    Raises:
+        ValueError: for a tolerance or speed that is not finite, or fewer than 1 draws.
+
+    References:
+        Rezende and Viola 2018, algorithm 1, arXiv 1810.00597; the constraint here is one on -log p(x|z).
+    """
+
+    def __init__(self, tolerance: float, *, speed: float = 0.01, decay: float = 0.9, num_samples: int = 1) -> None:
+        self.tolerance = _checks.finite_float("tolerance", tolerance)
+        self.speed = _checks.positive_float("speed", speed)
+        self.decay = _checks.fraction("decay", decay)
+        self.num_samples = _checks.positive_int("num_samples", num_samples)
+
+    def initial_state(self) -> dict[str, float]:
+        """See Objective.initial_state."""
+        return {"log_multiplier": 0.0, "violation": 0.0}
+
+    def __call__(self, terms: Terms, progress: Progress = Progress()) -> tf.Tensor:  # noqa: B008
+        """See Objective.__call__."""
+        multiplier = tf.exp(progress.state.get("log_multiplier", 0.0))
+        return terms.rate + multiplier * (terms.distortion - self.tolerance)
+
+    def update(self, terms: Terms, state: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """See Objective.update."""
+        violation = tf.reduce_mean(terms.distortion) - self.tolerance
+        violation = self.decay * state["violation"] + (1 - self.decay) * violation
+        step = self.speed * tf.clip_by_value(violation, -1.0, 1.0)
+        return {"log_multiplier": state["log_multiplier"] + step, "violation": violation}
+
+    def logs(self, progress: Progress) -> dict[str, tf.Tensor]:
+        """See Objective.logs; `multiplier` is that of the constraint."""
+        return super().logs(progress) | {"multiplier": tf.exp(progress.state["log_multiplier"])}
+
+
+@keras.saving.register_keras_serializable("vae_tf")
+class IWAE(Objective):
+    """The negative importance-weighted bound `-log((1/K) sum_k w_k)`, in nats per example.
+
+    Args:
+        num_samples: K, draws of z for each example; 1 is the ELBO with a sampled KL.
+
+    Raises:
+        ValueError: for fewer than 1 draws.
+
+    References:
+        Burda, Grosse, Salakhutdinov 2016, eq. 8, arXiv 1509.00519.
+    """
+
+    needs = frozenset({"log_weights"})
+
+    def __init__(self, num_samples: int) -> None:
+        self.num_samples = _checks.positive_int("num_samples", num_samples)
+
+    def __call__(self, terms: Terms, progress: Progress = Progress()) -> tf.Tensor:  # noqa: B008
+        """See Objective.__call__."""
+        return -importance_weighted_bound(terms.log_weights)
+
+
+def _weight(name: str, value: float | Schedule, remedy: str) -> float | Schedule:
+    return value if isinstance(value, Schedule) else _checks.nonnegative_float(name, value, remedy)

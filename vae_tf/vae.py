@@ -28,9 +28,10 @@ class VAE(ELBOModel):
     """p(x, z) = p(z) p(x|z) with the approximate posterior q(z|x), trained on `-log p(x|z) + KL(q || p(z))`.
 
     `vae(x)` is the distribution p(x|z) for one draw z ~ q(z|x). `fit` takes the images once: `fit(x)`. The logs
-    are in nats per example: `loss` (the objective; -ELBO by default), `distortion` (-log p(x|z)) and
-    `rate` (the KL), with `loss == distortion + kl_weight * rate`. Regularisers of the networks are trained on,
-    and logged as `regularization` beside the loss.
+    are in nats per example: `loss` (the objective; -ELBO by default), `distortion` (-log p(x|z)), `rate` (the KL) and,
+    whatever the objective, the true unweighted `elbo == -distortion - rate`. Where the KL has no closed form
+    `rate_num_samples` is logged too: how many draws of z it was estimated from. Regularisers of the networks are
+    trained on, and logged as `regularization` beside the loss.
 
     Training is a function of the seed and the step: noise of the posterior is drawn from (seed, optimizer
     step), the order of arrays given to `fit` from (seed, epoch), and an epoch is a number of optimizer steps.
@@ -78,7 +79,28 @@ class VAE(ELBOModel):
                 )
             )
         _ = self.likelihood  # raises here, not in the first step
+        self._check_objective()
+        self.prior.attach(encoder, self.posterior)
+        state = self.objective.initial_state()
+        if any(schedule.unit == "epochs" for schedule in self.objective.schedules().values()):
+            state["steps_per_epoch"] = 1.0
+        self.objective_state = {
+            name: self.add_weight(name, (), initializer=keras.initializers.Constant(value), trainable=False)
+            for name, value in state.items()
+        }
         self.built = True
+
+    def _check_objective(self) -> None:
+        separable = self.posterior.factorises and self.prior.factorises
+        if "rate_per_latent" in self.objective.needs and not separable:
+            raise ValueError(
+                _checks.problem(
+                    f"Objective {type(self.objective).__name__}",
+                    expected="a posterior and a prior of independent latents, whose KL is a sum over them",
+                    received=f"{type(self.posterior).__name__} and {type(self.prior).__name__}",
+                    remedy="Use DiagonalNormal and StandardNormal, or another objective.",
+                )
+            )
 
     # --- the model -------------------------------------------------------------------------------------
 
@@ -104,7 +126,8 @@ class VAE(ELBOModel):
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tfd.Distribution:
         """p(x|z) for one draw z ~ q(z|x): batch shape [B], event shape `E`."""
-        return self.decoder(self.encoder(inputs, training=training).sample(), training=training)
+        p = self.decoder(self.encoder(inputs, training=training).sample(), training=training)
+        return self.likelihood.given(p, inputs)
 
     def terms(self, x: Any, target: Any = None, *, seed: int = 0) -> Terms:
         """Distortion and rate in nats per example, `[B]` each, not averaged.
@@ -119,8 +142,9 @@ class VAE(ELBOModel):
         """
         x, target, _ = self._inputs((x,) if target is None else (x, target))
         self._check_shape(target)
-        q, z, p = self._forward(x, seed_pair(seed, 0), training=False)
-        return Terms(negative_log_prob(target, p), self.prior.rate(q, z))
+        q, z, log_q = self._draw(x, seed_pair(seed, 0), training=False)
+        p = self.likelihood.given(self.decoder(z[0], training=False), target)
+        return self._terms(negative_log_prob(target, p)[None], q, z, log_q)
 
     def encode(self, x: Any, *, batch_size: int = _CHUNK) -> np.ndarray:
         """The posterior mean E[z|x], `[B, D]`. (`vae.encoder(x)` is the whole posterior.)"""
@@ -132,7 +156,9 @@ class VAE(ELBOModel):
 
     def reconstruct(self, x: Any, *, batch_size: int = _CHUNK) -> np.ndarray:
         """E[x|z] at the posterior mean z = E[z|x], `[B, *E]`: nothing is drawn, as in `predict`."""
-        return self.decode(self.encode(x, batch_size=batch_size), batch_size=batch_size)
+        return np.concatenate(
+            [self.predict_step((x[i : i + batch_size],)).numpy() for i in range(0, len(x), batch_size)]
+        )
 
     def sample(self, num_samples: int, seed: int | None = None, *, observation_noise: bool = True) -> np.ndarray:
         """Draws x ~ p(x|z), z ~ p(z): `[num_samples, *E]`.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import tensorflow as tf
@@ -31,13 +31,12 @@ class Likelihood(DistributionLayer):
         ValueError: for a shape that is not positive, or a decay outside [0, 1).
     """
 
+    measure: ClassVar[Literal["density", "mass"]] = "density"
+    """Whether log_prob is that of a density on the reals or of a mass on countable values."""
+
     def __init__(self, event_shape: tuple[int, ...], *, decay: float = 0.95, **kwargs: Any) -> None:
         super().__init__(event_shape, **kwargs)
-        if not 0 <= decay < 1:
-            raise ValueError(
-                _checks.problem("decay", expected="a number in [0, 1)", received=repr(decay), remedy="0.95 suits most.")
-            )
-        self.decay = float(decay)
+        self.decay = _checks.fraction("decay", decay, "0.95 suits most.")
         self.running_mse = self._statistic("running_mse", 1.0)
         self.update_count = self._statistic("update_count", 0.0)
 
@@ -57,13 +56,21 @@ class Likelihood(DistributionLayer):
         dimensions; None where no such form exists.
         """
 
+    def mean(self, parameters: dict[str, tf.Tensor]) -> tf.Tensor:
+        """E[x|z], `[B, *E]`, in plain TensorFlow operations, for ONNX."""
+        return parameters["mean"]
+
+    def given(self, p: tfd.Distribution, x: tf.Tensor) -> tfd.Distribution:
+        """p(x|z) conditioned on what is known of x besides; p itself, unless the family has such an input."""
+        return p
+
     @abc.abstractmethod
     def noise(self, rng: np.random.Generator, num_samples: int) -> np.ndarray:
-        """Standard noise `[num_samples, *E]` from which `observe` makes a draw of x."""
+        """Standard noise `[num_samples, ...]` from which `observe` makes a draw of x."""
 
     @abc.abstractmethod
     def observe(self, noise: tf.Tensor, parameters: dict[str, tf.Tensor]) -> tf.Tensor:
-        """A draw `[B, *E]` of x given the parameters, as a function of standard noise `[B, *E]`."""
+        """A draw `[B, *E]` of x given the parameters, as a function of noise `[B, ...]` from `noise`."""
 
     def check_data(self, x: np.ndarray) -> None:
         """Raises ValueError where `x`, `[n, *E]`, has no density or mass under this family."""
@@ -85,7 +92,7 @@ class Likelihood(DistributionLayer):
             x: the data of this batch, `[B, *E]`.
             weight: of the examples, `[B]`; None weighs them equally.
         """
-        squared = tf.math.squared_difference(tf.stop_gradient(p.mean()), x)
+        squared = tf.math.squared_difference(tf.stop_gradient(self._center(p)), x)
         mse = tf.reduce_mean(squared)
         if weight is not None:
             per_example = tf.reduce_mean(squared, axis=tuple(range(1, squared.shape.rank)))
@@ -94,6 +101,10 @@ class Likelihood(DistributionLayer):
         self.update_count.assign_add(1.0)
         self._average(self.running_mse, mse)
         return p
+
+    def _center(self, p: tfd.Distribution) -> tf.Tensor:
+        """What the residual is taken from: E[x|z], or what is near it where that is slow to compute."""
+        return p.mean()
 
     def _average(self, statistic: tf.Variable, value: tf.Tensor) -> None:
         rate = tf.maximum(1.0 / self.update_count, 1.0 - self.decay)

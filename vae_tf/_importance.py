@@ -1,0 +1,144 @@
+"""Sums over many draws of z for each example, a bounded number of (example, draw) pairs at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from vae_tf.vae import VAE
+
+Terms = Callable[[np.ndarray, np.ndarray], tf.Tensor]
+
+
+def terms(vae: VAE, *, closed_form: bool) -> Terms:
+    """A compiled function (x `[B, *E]`, noise `[K, B, D]`) -> `[K, B]`, in nats.
+
+    Args:
+        vae: read when the function is called, not when it is made.
+        closed_form: False for `log w = log p(x|z) + log p(z) - log q(z|x)`; True for `log p(x|z) - KL(q || p)`,
+            for a prior that has the KL in closed form.
+    """
+    dtype = vae.posterior.compute_dtype
+    specs = (
+        tf.TensorSpec((None, *vae.event_shape), vae.likelihood.compute_dtype),
+        tf.TensorSpec((None, None, vae.latent_dim), tf.float32),
+    )
+
+    @tf.function(input_signature=specs)
+    def compute(x: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
+        q = vae.encoder(x, training=False)
+        z, log_q = vae.posterior.draw(tf.cast(noise, dtype), vae.posterior.parameters_of(q))
+        rate = vae.prior.closed_form(q)[None] if closed_form else log_q - vae.prior.log_prob(z)
+        return _log_likelihood(vae, x, z) - rate
+
+    return compute
+
+
+def _log_likelihood(vae: VAE, x: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
+    """log p(x|z), `[K, B]`. A single example is not copied: it broadcasts against its draws."""
+    draws, batch = tf.unstack(tf.shape(z)[:2])
+    x = tf.tile(x, [tf.where(batch == 1, 1, draws)] + [1] * (x.shape.rank - 1))
+    p = vae.decoder(tf.reshape(z, (-1, vae.latent_dim)), training=False)
+    return tf.reshape(vae.likelihood.given(p, x).log_prob(x), (draws, batch))
+
+
+class Mean:
+    """Mean over draws, and its standard error; fed `[K, B]` at a time."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.shift = self.first = self.second = np.zeros(())
+
+    def add(self, values: np.ndarray) -> None:
+        """Takes in the values of further draws."""
+        if not self.count:
+            self.shift = values.mean(axis=0)
+        self.count += len(values)
+        self.first = self.first + (values - self.shift).sum(axis=0)
+        self.second = self.second + np.square(values - self.shift).sum(axis=0)
+
+    def result(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard error, `[B]` each; the error of a single draw is nan."""
+        mean = self.first / self.count
+        return self.shift + mean, _standard_error(self.second / self.count - mean**2, self.count)
+
+
+class LogMeanExp:
+    """Logarithm of the mean of exp(values), and its standard error by the delta method; fed `[K, B]` at a time."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.peak, self.first, self.second = np.array(-np.inf), np.zeros(()), np.zeros(())
+
+    def add(self, values: np.ndarray) -> None:
+        """Takes in the values of further draws."""
+        peak = np.maximum(self.peak, values.max(axis=0))
+        finite = np.where(np.isneginf(peak), 0.0, peak)
+        shrink, weights = np.exp(self.peak - finite), np.exp(values - finite)
+        self.count += len(values)
+        self.first = self.first * shrink + weights.sum(axis=0)
+        self.second = self.second * shrink**2 + np.square(weights).sum(axis=0)
+        self.peak = peak
+
+    def result(self) -> tuple[np.ndarray, np.ndarray]:
+        """log mean w and sd(w) / (sqrt(K) mean w), `[B]` each; the error of a single draw is nan."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mean = self.first / self.count
+            relative = self.second / self.count / mean**2 - 1
+            value = np.where(np.isneginf(self.peak), -np.inf, self.peak + np.log(mean))
+        return value, _standard_error(relative, self.count)
+
+
+def _standard_error(variance: np.ndarray, count: int) -> np.ndarray:
+    """Of the mean of `count` draws, from their variance with divisor `count`."""
+    if count == 1:
+        return np.full_like(variance, np.nan)
+    return np.sqrt(np.maximum(variance, 0.0) / (count - 1))
+
+
+def accumulate(
+    compute: Terms,
+    examples: Callable[[int, int], np.ndarray],
+    count: int,
+    make: Callable[[], Mean | LogMeanExp],
+    *,
+    latent_dim: int,
+    num_samples: int,
+    chunk_size: int,
+    seed: int,
+    progress: str | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """What `make()` makes of `num_samples` terms of each example: values and standard errors, `[n]` float64.
+
+    The noise of example i is the stream of `numpy.random.default_rng([seed, i])`, whatever the chunk size.
+
+    Args:
+        compute: see `terms`.
+        examples: (start, stop) -> these examples, `[B, *E]`.
+        count: number of examples n.
+        make: Mean or LogMeanExp.
+        latent_dim: number of latents D.
+        num_samples: draws for each example.
+        chunk_size: largest number of (example, draw) pairs in one call of `compute`.
+        seed: of the noise.
+        progress: title of a progress bar, shown where the error output is a terminal; None for none.
+    """
+    pieces = -(-num_samples // chunk_size)
+    draws = [num_samples * (i + 1) // pieces - num_samples * i // pieces for i in range(pieces)]
+    batch = max(1, chunk_size // num_samples)
+    values, errors = np.empty(count), np.empty(count)
+    disable = True if progress is None else None
+    with tqdm(total=count * num_samples, desc=progress, unit="draw", unit_scale=True, disable=disable) as bar:
+        for start in range(0, count, batch):
+            stop = min(start + batch, count)
+            x, streams = examples(start, stop), [np.random.default_rng([seed, i]) for i in range(start, stop)]
+            total = make()
+            for k in draws:
+                noise = [stream.standard_normal((k, latent_dim), dtype=np.float32) for stream in streams]
+                total.add(compute(x, np.stack(noise, axis=1)).numpy().astype(np.float64))
+                bar.update(k * (stop - start))
+            values[start:stop], errors[start:stop] = total.result()
+    return values, errors

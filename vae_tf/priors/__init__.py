@@ -1,0 +1,8 @@
+"""Priors p(z)."""
+
+from vae_tf.priors._base import Prior
+from vae_tf.priors.flow import FlowPrior
+from vae_tf.priors.mixtures import MixtureOfNormals, VampPrior
+from vae_tf.priors.standard_normal import StandardNormal
+
+__all__ = ["FlowPrior", "MixtureOfNormals", "Prior", "StandardNormal", "VampPrior"]
