@@ -9,7 +9,17 @@ SCALES = (0.3, "learned", "optimal", "per_dimension", "per_pixel")
 SHAPE = (8, 8, 1)
 
 
-def make_vae(likelihood=None, *, latent_dim=4, network="mlp", seed=0, objective=None, **compile_arguments):
+def make_vae(
+    likelihood=None,
+    *,
+    latent_dim=4,
+    network="mlp",
+    seed=0,
+    objective=None,
+    posterior=vae_tf.posteriors.DiagonalNormal,
+    prior=vae_tf.priors.StandardNormal,
+    **compile_arguments,
+):
     """A small compiled VAE."""
     keras.utils.set_random_seed(seed)
     likelihood = likelihood or vae_tf.likelihoods.Gaussian(SHAPE, scale="optimal")
@@ -17,9 +27,9 @@ def make_vae(likelihood=None, *, latent_dim=4, network="mlp", seed=0, objective=
     encoder = getattr(vae_tf.networks, f"{network}_encoder")
     decoder = getattr(vae_tf.networks, f"{network}_decoder")
     vae = vae_tf.VAE(
-        encoder(likelihood.event_shape, vae_tf.posteriors.DiagonalNormal(latent_dim), **sizes),
+        encoder(likelihood.event_shape, posterior(latent_dim), **sizes),
         decoder(latent_dim, likelihood, **sizes),
-        vae_tf.priors.StandardNormal(latent_dim),
+        prior(latent_dim),
         objective,
         seed=seed,
     )

@@ -210,7 +210,7 @@ def test_evaluate_returns_the_loss_first(make_vae, digits):
     vae = make_vae()
     logs = vae.evaluate(digits[1][:20], verbose=0, return_dict=True)
     assert vae.evaluate(digits[1][:20], verbose=0) == list(logs.values())
-    assert list(logs) == ["loss", "distortion", "rate"]
+    assert list(logs) == ["loss", "distortion", "rate", "elbo"]
 
 
 def test_metrics_are_computed_on_the_mean(make_vae, digits):

@@ -11,15 +11,29 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _MODULES = frozenset(
-    {"callbacks", "data", "equivalence", "likelihoods", "networks", "objectives", "plotting", "posteriors", "priors"}
+    {
+        "callbacks",
+        "collapse",
+        "data",
+        "equivalence",
+        "evaluation",
+        "likelihoods",
+        "networks",
+        "objectives",
+        "plotting",
+        "posteriors",
+        "priors",
+    }
 )
 _NAMES = {"VAE": "vae_tf.vae", "load": "vae_tf.saving", "negative_log_prob": "vae_tf.objectives"}
 
 __all__ = [
     "VAE",
     "callbacks",
+    "collapse",
     "data",
     "equivalence",
+    "evaluation",
     "likelihoods",
     "load",
     "negative_log_prob",
@@ -33,8 +47,10 @@ __all__ = [
 if TYPE_CHECKING:
     from vae_tf import (
         callbacks,
+        collapse,
         data,
         equivalence,
+        evaluation,
         likelihoods,
         networks,
         objectives,

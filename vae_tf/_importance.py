@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from vae_tf import _checks
 from vae_tf.vae import VAE
 
 Terms = Callable[[np.ndarray, np.ndarray], tf.Tensor]
@@ -31,7 +33,7 @@ def terms(vae: VAE, *, closed_form: bool) -> Terms:
     def compute(x: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
         q = vae.encoder(x, training=False)
         z, log_q = vae.posterior.draw(tf.cast(noise, dtype), vae.posterior.parameters_of(q))
-        rate = vae.prior.closed_form(q)[None] if closed_form else log_q - vae.prior.log_prob(z)
+        rate = vae.prior.closed_form(q) if closed_form else log_q - vae.prior.log_prob(z)
         return _log_likelihood(vae, x, z) - rate
 
     return compute
@@ -55,7 +57,8 @@ class Mean:
     def add(self, values: np.ndarray) -> None:
         """Takes in the values of further draws."""
         if not self.count:
-            self.shift = values.mean(axis=0)
+            mean = values.mean(axis=0)
+            self.shift = np.where(np.isfinite(mean), mean, 0.0)  # near the mean: the squares keep their digits
         self.count += len(values)
         self.first = self.first + (values - self.shift).sum(axis=0)
         self.second = self.second + np.square(values - self.shift).sum(axis=0)
@@ -63,7 +66,9 @@ class Mean:
     def result(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard error, `[B]` each; the error of a single draw is nan."""
         mean = self.first / self.count
-        return self.shift + mean, _standard_error(self.second / self.count - mean**2, self.count)
+        with np.errstate(invalid="ignore"):
+            variance = self.second / self.count - mean**2
+        return self.shift + mean, _standard_error(variance, self.count)
 
 
 class LogMeanExp:
@@ -99,46 +104,74 @@ def _standard_error(variance: np.ndarray, count: int) -> np.ndarray:
     return np.sqrt(np.maximum(variance, 0.0) / (count - 1))
 
 
-def accumulate(
-    compute: Terms,
-    examples: Callable[[int, int], np.ndarray],
-    count: int,
-    make: Callable[[], Mean | LogMeanExp],
-    *,
-    latent_dim: int,
-    num_samples: int,
-    chunk_size: int,
-    seed: int,
-    progress: str | None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """What `make()` makes of `num_samples` terms of each example: values and standard errors, `[n]` float64.
+@dataclass
+class Run:
+    """One pass over data, with the arguments that every quantity has, checked.
 
-    The noise of example i is the stream of `numpy.random.default_rng([seed, i])`, whatever the chunk size.
-
-    Args:
-        compute: see `terms`.
-        examples: (start, stop) -> these examples, `[B, *E]`.
-        count: number of examples n.
-        make: Mean or LogMeanExp.
-        latent_dim: number of latents D.
-        num_samples: draws for each example.
-        chunk_size: largest number of (example, draw) pairs in one call of `compute`.
-        seed: of the noise.
-        progress: title of a progress bar, shown where the error output is a terminal; None for none.
+    Attributes:
+        vae: the model.
+        x: data `[n, *E]`, an array.
+        num_samples: draws of z for each example.
+        chunk_size: largest number of (example, draw) pairs in one call.
+        seed: the noise of example i is the stream of `numpy.random.default_rng([seed, i])`.
+        progress: whether to show a progress bar where the error output is a terminal.
     """
-    pieces = -(-num_samples // chunk_size)
-    draws = [num_samples * (i + 1) // pieces - num_samples * i // pieces for i in range(pieces)]
-    batch = max(1, chunk_size // num_samples)
-    values, errors = np.empty(count), np.empty(count)
-    disable = True if progress is None else None
-    with tqdm(total=count * num_samples, desc=progress, unit="draw", unit_scale=True, disable=disable) as bar:
-        for start in range(0, count, batch):
-            stop = min(start + batch, count)
-            x, streams = examples(start, stop), [np.random.default_rng([seed, i]) for i in range(start, stop)]
-            total = make()
-            for k in draws:
-                noise = [stream.standard_normal((k, latent_dim), dtype=np.float32) for stream in streams]
-                total.add(compute(x, np.stack(noise, axis=1)).numpy().astype(np.float64))
-                bar.update(k * (stop - start))
-            values[start:stop], errors[start:stop] = total.result()
-    return values, errors
+
+    vae: VAE
+    x: np.ndarray
+    num_samples: int
+    chunk_size: int
+    seed: int
+    progress: bool
+
+    def __post_init__(self) -> None:
+        self.x = np.asarray(self.x)
+        self.num_samples = _checks.positive_int("num_samples", self.num_samples)
+        self.chunk_size = _checks.positive_int("chunk_size", self.chunk_size)
+        self.seed = _checks.seed(self.seed)
+        if self.x.shape[1:] != self.vae.event_shape or len(self.x) == 0:
+            raise ValueError(
+                _checks.problem(
+                    "Data",
+                    expected=f"shape [n, {', '.join(map(str, self.vae.event_shape))}], n at least 1",
+                    received=f"shape {list(self.x.shape)}",
+                    remedy="Pass the images alone, as to fit(x).",
+                )
+            )
+        self.vae.likelihood.check_data(self.x)
+
+    def examples(self, start: int, stop: int) -> np.ndarray:
+        """Examples as they are, `[B, *E]`, in the precision of the likelihood."""
+        return self.x[start:stop].astype(self.vae.likelihood.compute_dtype)
+
+    def accumulate(
+        self, compute: Terms, examples: Callable[[int, int], np.ndarray], total: type[Mean | LogMeanExp], title: str
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Value and standard error of each example, `[n]` float64.
+
+        Args:
+            compute: see `terms`.
+            examples: (start, stop) -> what it is to see of the data.
+            total: what is made of the terms of an example.
+            title: of the progress bar.
+        """
+        count, pieces = len(self.x), -(-self.num_samples // self.chunk_size)
+        edges = [self.num_samples * i // pieces for i in range(pieces + 1)]
+        batch = max(1, self.chunk_size // self.num_samples)
+        values, errors = np.empty(count), np.empty(count)
+        bar = tqdm(total=count * self.num_samples, desc=title, unit="draw", unit_scale=True, disable=self._silent)
+        with bar:
+            for start in range(0, count, batch):
+                stop = min(start + batch, count)
+                x, streams = examples(start, stop), [np.random.default_rng([self.seed, i]) for i in range(start, stop)]
+                sums = total()
+                for draws in np.diff(edges):
+                    noise = [rng.standard_normal((draws, self.vae.latent_dim), dtype=np.float32) for rng in streams]
+                    sums.add(compute(x, np.stack(noise, axis=1)).numpy().astype(np.float64))
+                    bar.update(int(draws) * (stop - start))
+                values[start:stop], errors[start:stop] = sums.result()
+        return values, errors
+
+    @property
+    def _silent(self) -> bool | None:
+        return None if self.progress else True  # None: tqdm looks whether it writes to a terminal

@@ -1,33 +1,28 @@
-"""How a VAE is compiled, fitted and evaluated: the Keras side, apart from what the model is."""
+"""The steps of training and evaluation: from a batch to the terms of the bound, the loss and the logs."""
 
 from __future__ import annotations
 
 import abc
-import warnings
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 from tensorflow_probability import distributions as tfd
 
-from vae_tf import _batches, _checks, _optimizers
-from vae_tf.likelihoods import Likelihood
-from vae_tf.objectives import Objective, Terms, negative_log_prob
+from vae_tf import _checks
+from vae_tf._fitting import FittedModel, unpack
+from vae_tf.objectives import Terms
 from vae_tf.posteriors import Posterior
 from vae_tf.priors import Prior
 from vae_tf.schedules import Progress
 
 
-class ELBOModel(keras.Model, abc.ABC):
+class ELBOModel(FittedModel, abc.ABC):
     """A Keras model trained on an objective of distortion and rate; see VAE."""
 
     encoder: keras.Model
     decoder: keras.Model
     prior: Prior
-    objective: Objective
-    objective_state: dict[str, tf.Variable]
-    seed: int
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -39,149 +34,6 @@ class ELBOModel(keras.Model, abc.ABC):
     @abc.abstractmethod
     def posterior(self) -> Posterior:
         """The encoder's last layer."""
-
-    @property
-    @abc.abstractmethod
-    def likelihood(self) -> Likelihood:
-        """The decoder's last layer."""
-
-    def compile(self, optimizer: Any = "adam", loss: Any = None, **kwargs: Any) -> None:
-        """As `keras.Model.compile`, with `-p.log_prob(x)` as the default loss.
-
-        On a machine without a GPU, Adam updates each weight by TensorFlow's one fused kernel.
-
-        Args:
-            optimizer: a Keras optimizer or its name.
-            loss: a function (x `[B, *E]`, p) -> `[B]`; `vae_tf.negative_log_prob` by default.
-            **kwargs: as for `keras.Model.compile`.
-
-        Raises:
-            ValueError: for the name of a pointwise loss, which would hide the likelihood's scale.
-            TypeError: for `loss_weights`.
-        """
-        loss = negative_log_prob if loss is None else loss
-        if isinstance(loss, str | keras.losses.Loss) or not callable(loss):
-            raise ValueError(
-                _checks.problem(
-                    "loss",
-                    expected="a function of (x, p) that returns one number per example",
-                    received=repr(loss),
-                    remedy="Leave it out: the loss is -p.log_prob(x), and the decoder's likelihood says which.",
-                )
-            )
-        if kwargs.get("loss_weights") is not None:
-            raise TypeError("loss_weights: a VAE weighs its terms by its objective; use objective=ELBO(kl_weight=...)")
-        super().compile(optimizer=_optimizers.tuned_for_cpu(keras.optimizers.get(optimizer)), loss=loss, **kwargs)
-
-    def fit(
-        self,
-        x: Any = None,
-        y: Any = None,
-        batch_size: int | None = None,
-        epochs: int = 1,
-        *,
-        callbacks: Any = None,
-        validation_split: float = 0.0,
-        validation_data: Any = None,
-        shuffle: bool = True,
-        sample_weight: Any = None,
-        **kwargs: Any,
-    ) -> keras.callbacks.History:
-        """As `keras.Model.fit`; `x` are the images, and targets are needed only where they differ (denoising).
-
-        Arrays are shuffled by (seed, epoch); a `tf.data.Dataset` comes in its own order. Callbacks that add
-        to the logs run before those that write them.
-
-        Raises:
-            ValueError: for data of the wrong shape, or to which the likelihood gives no density.
-        """
-        if isinstance(callbacks, list):
-            callbacks = sorted(callbacks, key=lambda callback: not getattr(callback, "adds_logs", False))
-        self._check_input(x, y)
-        if isinstance(x, np.ndarray | tf.Tensor):
-            y = x if y is None and sample_weight is not None else y
-            arrays = tuple(array for array in (x, y, sample_weight) if array is not None)
-            _batches.check_lengths(arrays)
-            if validation_split:
-                cut = round(len(x) * (1 - validation_split))
-                validation_data = tuple(array[cut:] for array in arrays)
-                arrays = tuple(array[:cut] for array in arrays)
-            batch_size = min(batch_size or 32, len(arrays[0]))
-            x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(arrays)
-            if isinstance(validation_data, np.ndarray | tf.Tensor | tuple):
-                kwargs.setdefault("validation_batch_size", batch_size)
-            if shuffle:
-                x = self._shuffled(arrays, batch_size, kwargs.pop("steps_per_epoch", None))
-                y = sample_weight = batch_size = None
-        self._check_input(validation_data)
-        if isinstance(validation_data, np.ndarray | tf.Tensor):
-            validation_data = (validation_data,)  # Keras asks for its truth value
-        self._plan(x, batch_size, epochs - kwargs.get("initial_epoch", 0), kwargs.get("steps_per_epoch"))
-        return super().fit(
-            x,
-            y,
-            batch_size,
-            epochs,
-            callbacks=callbacks,
-            validation_data=validation_data,
-            shuffle=shuffle,
-            sample_weight=sample_weight,
-            **kwargs,
-        )
-
-    def _shuffled(self, arrays: tuple[Any, ...], batch_size: int, steps_per_epoch: int | None) -> tf.data.Dataset:
-        """Batches in an order given by (seed, epoch), an epoch being so many optimizer steps."""
-        available = -(-len(arrays[0]) // batch_size)
-        steps = available if steps_per_epoch is None else _checks.positive_int("steps_per_epoch", steps_per_epoch)
-        if steps > available:
-            expected = f"at most {available}, the number of batches"
-            remedy = "Leave it out, or raise epochs instead."
-            raise ValueError(_checks.problem("steps_per_epoch", expected=expected, received=str(steps), remedy=remedy))
-        epoch = lambda: int(self.optimizer.iterations.numpy()) // steps  # noqa: E731
-        return _batches.shuffled(arrays, batch_size, seed=self.seed, epoch=epoch).take(steps)
-
-    def _plan(self, x: Any, batch_size: int | None, epochs: int, steps_per_epoch: int | None) -> None:
-        """Tells the objective's schedules how long an epoch is, and the user where training ends before they do."""
-        schedules = self.objective.schedules()
-        if not schedules:
-            return
-        steps = _steps(x, batch_size) if steps_per_epoch is None else steps_per_epoch
-        by_epoch = [name for name, schedule in schedules.items() if schedule.unit == "epochs"]
-        if steps is None and by_epoch:
-            raise ValueError(
-                _checks.problem(
-                    f"Schedule of {by_epoch[0]}",
-                    expected="data of known length, as it counts epochs",
-                    received=f"a {type(x).__name__} of unknown length",
-                    remedy='Pass steps_per_epoch to fit, or unit="steps" to the schedule.',
-                )
-            )
-        if steps is None:
-            return
-        if by_epoch:
-            self.objective_state["steps_per_epoch"].assign(float(steps))
-        end = int(self.optimizer.iterations) + epochs * steps
-        for name, schedule in schedules.items():
-            needed = schedule.warm_up * (steps if schedule.unit == "epochs" else 1)
-            if end < needed:
-                reached = float(schedule(Progress(end, end / steps)))
-                warnings.warn(
-                    f"Schedule of {name}: its warm-up takes {needed:g} steps, and training ends after {end}: {name} "
-                    f"gets to {reached:.3g} and never to {schedule.end:g}, so another objective is trained. "
-                    "Shorten the schedule, or train longer.",
-                    UserWarning,
-                    stacklevel=3,
-                )
-
-    def evaluate(self, x: Any = None, y: Any = None, batch_size: int | None = None, **kwargs: Any) -> Any:
-        """As `keras.Model.evaluate`: the loss, distortion and rate in nats per example.
-
-        Raises:
-            ValueError: as `fit`.
-        """
-        if not kwargs.get("_use_cached_eval_dataset"):  # from within fit, which has looked at them
-            self._check_input(x, y)
-        return super().evaluate(x, y, batch_size, **kwargs)
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -222,7 +74,7 @@ class ELBOModel(keras.Model, abc.ABC):
 
     def predict_step(self, data: Any) -> tf.Tensor:
         """E[x|z] at z = E[z|x]: the mean, nothing drawn."""
-        x = _unpack(data)[0]
+        x = unpack(data)[0]
         p = self.decoder(self.encoder(x, training=False).mean(), training=False)
         return self.likelihood.given(p, x).mean()
 
@@ -289,44 +141,13 @@ class ELBOModel(keras.Model, abc.ABC):
     def _inputs(self, data: Any) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
         """Images, targets and weights of a batch, in the precision of the likelihood."""
         dtype = self.likelihood.compute_dtype
-        x, target, weight = _unpack(data)
+        x, target, weight = unpack(data)
         return tf.cast(x, dtype), tf.cast(target, dtype), None if weight is None else tf.cast(weight, dtype)
-
-    def _check_input(self, x: Any, y: Any = None) -> None:
-        """Looks at arrays and at the first batch of a dataset; what generators yield is checked as it comes."""
-        if isinstance(x, np.ndarray | tf.Tensor):
-            self._check_data((x,) if y is None else (x, y))
-        elif isinstance(x, tuple):
-            self._check_data(x)
-        elif isinstance(x, tf.data.Dataset):
-            self._check_data(next(iter(x.take(1))))
-
-    def _check_data(self, data: Any) -> None:
-        target = np.asarray(_unpack(data)[1])
-        self._check_shape(target)
-        self.likelihood.check_data(target)
-
-    def _check_shape(self, target: Any) -> None:
-        if not tf.TensorShape(target.shape).is_compatible_with((None, *self.event_shape)):
-            raise ValueError(
-                _checks.problem(
-                    "Data",
-                    expected=f"shape [B, {', '.join(map(str, self.event_shape))}], the likelihood's event_shape",
-                    received=f"shape {list(target.shape)}",
-                    remedy="Pass the images once, fit(x): no labels are needed.",
-                )
-            )
 
 
 def seed_pair(*numbers: Any) -> tf.Tensor:
     """A seed for stateless draws, from two numbers."""
     return tf.stack([tf.cast(number, tf.int32) for number in numbers])
-
-
-def _unpack(data: Any) -> tuple[Any, Any, Any]:
-    """Images, targets (the images where there are none) and weights of a batch."""
-    x, target, weight = keras.utils.unpack_x_y_sample_weight(data)
-    return x, x if target is None else target, weight
 
 
 def _merge(z: tf.Tensor) -> tf.Tensor:
@@ -339,11 +160,3 @@ def _repeat(batch: tf.Tensor | None, count: int) -> tf.Tensor | None:
     if batch is None or count == 1:
         return batch
     return tf.tile(batch, [count] + [1] * (batch.shape.rank - 1))
-
-
-def _steps(x: Any, batch_size: int | None) -> int | None:
-    """Batches in one pass over the data; None where nobody knows."""
-    if isinstance(x, tf.data.Dataset):
-        count = int(x.cardinality())
-        return count if count > 0 else None
-    return -(-len(x) // (batch_size or 32)) if isinstance(x, np.ndarray | tf.Tensor) else None

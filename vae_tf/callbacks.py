@@ -1,4 +1,4 @@
-"""Callbacks that make sigma visible while a model trains."""
+"""Callbacks that make sigma and the use of the latents visible while a model trains."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import tf_keras as keras
 
-from vae_tf import _checks
-from vae_tf.likelihoods import Likelihood
+from vae_tf import _checks, collapse
+from vae_tf.likelihoods import Bernoulli, Gaussian, Laplace, Likelihood
+from vae_tf.schedules import value_at
 from vae_tf.vae import VAE
 
-__all__ = ["MSEEquivalence"]
+__all__ = ["CollapseMonitor", "MSEEquivalence"]
 
 
 class MSEEquivalence(keras.callbacks.Callback):
@@ -24,13 +25,15 @@ class MSEEquivalence(keras.callbacks.Callback):
     Bernoulli 1, the factor of its cross-entropy.
     `rmse`: the residual sqrt(mean (x - E[x|z])^2), a running average over the last batches of the epoch.
     `optimal_mse_scale`: 1/(2 rmse^2), what `mse_scale` would be at the best scalar sigma.
-    `beta_equivalent`: 1/(2 mse_scale) times the objective's kl_weight: the beta with which a decoder of unit
+    `beta_equivalent`: 1/(2 mse_scale) times the objective's present kl_weight: the beta with which a decoder of unit
     variance (likelihood `||x - x'||^2 / 2`) would make the same trade-off.
 
     Where sigma differs between dimensions, `sigma` and `mse_scale` are means over dimensions, beside their
     5 % and 95 % quantiles `sigma_q05`, `sigma_q95`, `mse_scale_q05`, `mse_scale_q95`; for "per_pixel" the values of
-    a dimension are averages over the images of the last batches. A likelihood without a
-    scale logs no `sigma` and no `beta_equivalent`.
+    a dimension are averages over the images of the last batches.
+
+    Only a Gaussian has `sigma` and `beta_equivalent`. A Laplace logs `scale`, its b, and `mae_scale` = 1/b, the factor
+    of its summed absolute error; a Student t its `scale`; all others the residual alone.
 
     Warns once when sigma is more than three times off the residual after two epochs in a row. It runs before
     callbacks that write logs, wherever it stands in the list given to `VAE.fit`.
@@ -48,15 +51,7 @@ class MSEEquivalence(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Refuses a model that is not a VAE."""
-        if not isinstance(self.model, VAE):
-            raise TypeError(
-                _checks.problem(
-                    "Model of MSEEquivalence",
-                    expected="a vae_tf.VAE",
-                    received=type(self.model).__name__,
-                    remedy="Its sigma is that of the VAE's likelihood.",
-                )
-            )
+        _check_model(self, "Its sigma is that of the VAE's likelihood.")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Adds the quantities to `logs`."""
@@ -64,12 +59,15 @@ class MSEEquivalence(keras.callbacks.Callback):
         likelihood = self.model.likelihood
         rmse = math.sqrt(float(likelihood.running_mse))
         scale = getattr(likelihood, "scale", None)
-        if scale is None:
+        if isinstance(likelihood, Bernoulli):
             logs["mse_scale"] = likelihood.equivalence().scale_factor
-        else:
-            kl_weight = getattr(self.model.objective, "kl_weight", 1.0)
+        elif isinstance(likelihood, Gaussian):
+            kl_weight = float(value_at(getattr(self.model.objective, "kl_weight", 1.0), self.model._progress()))
             logs.update(_track(np.asarray(scale, np.float64), np.asarray(likelihood.precision) / 2, kl_weight))
             self._warn_if_off(np.sqrt(np.mean(np.square(scale))), rmse, likelihood)
+        elif scale is not None:
+            logs["scale"] = float(np.mean(scale))
+            logs |= {"mae_scale": float(np.mean(1 / scale))} if isinstance(likelihood, Laplace) else {}
         logs["rmse"] = rmse
         logs["optimal_mse_scale"] = 1 / (2 * rmse**2) if rmse > 0 else math.inf
 
@@ -86,6 +84,81 @@ class MSEEquivalence(keras.callbacks.Callback):
                 UserWarning,
                 stacklevel=2,
             )
+
+
+class CollapseMonitor(keras.callbacks.Callback):
+    """Adds to the logs of each epoch how many latents are in use.
+
+    `active_units`: latents whose posterior mean varies over the data by more than `threshold`.
+    `collapsed_units`: (eps, 0.01)-collapsed latents.
+    `kl_max`, `kl_min`: mean KL of the most and of the least used latent, in nats per example.
+    The last three only where the KL is a sum over latents: a normal posterior and a StandardNormal prior.
+
+    Warns once, when training ends with collapsed latents, with the advice of `collapse.advice`. It runs before
+    callbacks that write logs, wherever it stands in the list given to `VAE.fit`.
+
+    Args:
+        x: data `[n, *E]`, n >= 2, to look at; a thousand examples tell enough.
+        every: epochs between two looks; those between repeat the last values.
+        threshold: of active units; see `collapse.active_units`.
+        eps: in nats; see `collapse.collapsed`.
+
+    Raises:
+        ValueError: for numbers out of range; when training begins, for data the VAE cannot take.
+        TypeError: when the model is not a VAE.
+    """
+
+    adds_logs = True
+
+    def __init__(self, x: Any, *, every: int = 1, threshold: float = 0.01, eps: float = 0.01) -> None:
+        super().__init__()
+        self.x = x
+        self.every = _checks.positive_int("every", every)
+        self.threshold = _checks.nonnegative_float("threshold", threshold)
+        self.eps = _checks.positive_float("eps", eps)
+        self._last: dict[str, float] = {}
+        self._warned = False
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Refuses a model that is not a VAE, and data it cannot take."""
+        _check_model(self, "Latents are those of a VAE.")
+        self._last = {}
+        collapse.active_units(self.model, np.asarray(self.x)[:2])
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Adds the quantities to `logs`."""
+        if not self._last or (epoch + 1) % self.every == 0:
+            self._last = self._look()
+        if logs is not None:
+            logs.update(self._last)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Warns with the advice, if latents collapsed."""
+        advice = None if self._warned else collapse.advice(self.model, self.x, eps=self.eps)
+        if advice is not None:
+            self._warned = True
+            warnings.warn(advice, UserWarning, stacklevel=2)
+
+    def _look(self) -> dict[str, float]:
+        active = collapse.active_units(self.model, self.x, self.threshold)
+        logs = {"active_units": float(active.sum())}
+        kl = collapse.kl_or_none(self.model, self.x)
+        if kl is None:
+            return logs
+        mean = kl.mean(axis=0)
+        collapsed = collapse.collapse_threshold(kl) < self.eps
+        return logs | {
+            "collapsed_units": float(collapsed.sum()),
+            "kl_max": float(mean.max()),
+            "kl_min": float(mean.min()),
+        }
+
+
+def _check_model(callback: keras.callbacks.Callback, remedy: str) -> None:
+    if not isinstance(callback.model, VAE):
+        name = f"Model of {type(callback).__name__}"
+        received = type(callback.model).__name__
+        raise TypeError(_checks.problem(name, expected="a vae_tf.VAE", received=received, remedy=remedy))
 
 
 def _track(scale: np.ndarray, mse_scale: np.ndarray, kl_weight: float) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,10 @@ import click
 from vae_tf import _quiet
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from vae_tf.run import Run
+    from vae_tf.vae import VAE
 
 _PLUGINS = "vae_tf.commands"
 _ONNX_COMMANDS = ("export", "check", "sample")
@@ -41,6 +45,32 @@ class _Commands(click.Group):
 @click.version_option(package_name="vae-tf")
 def cli() -> None:
     """Variational autoencoders whose loss is -log p(x|z) + KL, with sigma in plain sight."""
+
+
+_OPTIONS: dict[str, tuple[str, ...]] = {
+    "gaussian": ("scale", "quantised", "levels"),
+    "bernoulli": (),
+    "categorical": ("levels",),
+    "continuous_bernoulli": (),
+    "discretized_logistic": ("levels",),
+    "laplace": ("scale", "quantised", "levels"),
+    "mixture_of_logistics": ("components", "levels"),
+    "negative_binomial": ("levels",),
+    "poisson": ("levels",),
+    "student_t": ("scale", "df"),
+}
+"""Likelihoods, and the options that mean something to each; here, so that --help needs no TensorFlow."""
+
+
+def _refuse_foreign(given: list[str], likelihood: str) -> None:
+    """A usage error for an option of another likelihood."""
+    for name in given:
+        takers = [family for family, options in _OPTIONS.items() if name in options]
+        if takers and likelihood not in takers:
+            raise click.UsageError(
+                f"--{name}: expected a likelihood of {', '.join(takers)}, received {likelihood}, which has no {name}. "
+                "Leave it out."
+            )
 
 
 class _Scale(click.ParamType):
@@ -72,8 +102,12 @@ def demo(out: Path | None, epochs: int, seed: int) -> None:
 
 @cli.command()
 @click.option("--data", default="digits", show_default=True, help="Name, .npz or .npy file, or folder of images.")
-@click.option("--likelihood", type=click.Choice(["gaussian", "bernoulli"]), default="gaussian", show_default=True)
+@click.option("--likelihood", type=click.Choice([*_OPTIONS]), default="gaussian", show_default=True)
 @click.option("--scale", type=_Scale(), default="optimal", show_default=True, help="How sigma is chosen.")
+@click.option("--quantised", is_flag=True, help="Score the mass of a pixel's bin, not the density.")
+@click.option("--levels", type=int, default=None, help="Grey levels of the images.  [default: those of the data]")
+@click.option("--components", default=5, show_default=True, help="Of each pixel's mixture.")
+@click.option("--df", default=4.0, show_default=True, help="Degrees of freedom of a Student t.")
 @click.option("--network", type=click.Choice(["mlp", "conv"]), default="mlp", show_default=True)
 @click.option("--latent-dim", default=8, show_default=True, help="Number of latents.")
 @click.option("--epochs", type=int, default=None, help="Passes over the data.  [default: 20, or the run's]")
@@ -90,10 +124,7 @@ def train(ctx: click.Context, out: Path, resume: bool, epochs: int | None, **set
         raise click.UsageError(
             f"--resume goes on under the run's own settings: leave out --{', --'.join(given).replace('_', '-')}."
         )
-    if settings["likelihood"] == "bernoulli" and "scale" in given:
-        raise click.UsageError(
-            "--scale: expected a gaussian likelihood, received bernoulli, which has none. Leave it out."
-        )
+    _refuse_foreign(given, settings["likelihood"])
     run = _import_run()
     if resume:
         _finish(run.Run(out, epochs=epochs))
@@ -104,19 +135,34 @@ def train(ctx: click.Context, out: Path, resume: bool, epochs: int | None, **set
 @cli.command()
 @click.argument("run", type=click.Path(exists=True, path_type=Path))
 @click.option("--data", default=None, help="Score these data instead of the run's test images.")
-def evaluate(run: Path, data: str | None) -> None:
-    """Scores a run (its folder) or a model (a .keras file, with --data) on test images, in nats per example."""
+@click.option("--num-samples", type=int, default=None, help="Draws of z for each image: a table with standard errors.")
+@click.option("--chunk-size", type=int, default=None, help="Draws decoded at a time, for the table.  [default: 4096]")
+@click.option("--seed", type=int, default=None, help="Of the draws, for the table.  [default: 0]")
+def evaluate(run: Path, data: str | None, num_samples: int | None, **options: int | None) -> None:
+    """Scores a run (its folder) or a model (a .keras file, with --data) on test images.
+
+    Without --num-samples: the loss in nats per example, from one draw of z. With it, a table of the ELBO (at most
+    100 draws), the importance-weighted log-likelihood and, where it is defined, bits per dimension.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    if given and num_samples is None:
+        raise click.UsageError(f"--{', --'.join(given).replace('_', '-')}: of the table; add --num-samples.")
     _quiet.import_tensorflow()
     from vae_tf import data as datasets
-    from vae_tf import run as runs
-    from vae_tf import saving
+    from vae_tf import saving, settings
 
-    if data is None:
-        if not run.is_dir():
-            raise click.UsageError("a model file does not say what it was trained on: name the data with --data.")
-        data = runs.stored_settings(run).data
-    vae = saving.load(run / runs.MODEL if run.is_dir() else run)
-    logs = vae.evaluate(datasets.load(data)[1], batch_size=256, verbose=0, return_dict=True)
+    if run.is_dir():
+        stored = settings.stored_settings(run)
+        train, x = (replace(stored, data=data) if data else stored).images()
+    elif data is None:
+        raise click.UsageError("a model file does not say what it was trained on: name the data with --data.")
+    else:
+        train, x = datasets.load(data)
+    vae = saving.load(run / settings.MODEL if run.is_dir() else run)
+    if num_samples is not None:
+        click.echo(_scores(vae, train, x, num_samples, given))
+        return
+    logs = vae.evaluate(x, batch_size=256, verbose=0, return_dict=True)
     click.echo(f"test -ELBO   {logs['distortion'] + logs['rate']:12.4f} nats per example")
     click.echo(f"distortion   {logs['distortion']:12.4f}   -log p(x|z), one draw of z")
     click.echo(f"rate         {logs['rate']:12.4f}   KL(q(z|x) || p(z))")
@@ -124,6 +170,26 @@ def evaluate(run: Path, data: str | None) -> None:
     if equivalence is not None:
         factor = f"{equivalence.scale_factor:.4g} x summed {equivalence.loss} + {equivalence.constant:.4g}"
         click.echo(f"-log p(x|z) = {factor}")
+
+
+def _scores(vae: VAE, train: np.ndarray, x: np.ndarray, num_samples: int, options: dict[str, Any]) -> str:
+    """The table of `evaluate`; a note below it where bits per dimension are not defined."""
+    from vae_tf import _estimate, evaluation
+    from vae_tf import data as datasets
+
+    log_likelihood = evaluation.log_likelihood(vae, x, num_samples, **options)
+    rows = {"ELBO": evaluation.elbo(vae, x, min(num_samples, 100), **options), "log-likelihood": log_likelihood}
+    note = ""
+    if log_likelihood.measure == "mass":
+        rows["bits per dimension"] = log_likelihood.in_bits(vae.likelihood.dims)
+    else:
+        try:
+            levels = datasets.levels(train)
+            rows["bits per dimension"] = evaluation.bits_per_dim(vae, x, num_samples, levels=levels, **options)
+        except ValueError as error:
+            note = f"\nNo bits per dimension. {error}"
+    header = ["test images", *_estimate.HEADER]
+    return _estimate.aligned([header, *([name, *row.cells()] for name, row in rows.items())]) + note
 
 
 @cli.command()

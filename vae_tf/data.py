@@ -20,7 +20,7 @@ from vae_tf._checks import problem
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["NAMES", "load"]
+__all__ = ["NAMES", "levels", "load"]
 
 NAMES = ("digits", "mnist", "fashion_mnist", "cifar10")
 
@@ -64,6 +64,31 @@ def load(name_or_path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
 
 def _error(what: str, expected: str, received: object, remedy: str) -> ValueError:
     return ValueError(problem(what, expected=expected, received=received, remedy=remedy))
+
+
+def levels(x: np.ndarray) -> int:
+    """The number L of grey levels of images in [0, 1]: the smallest with all values multiples of 1/(L - 1).
+
+    MNIST has 256, scikit-learn's digits have 17.
+
+    Args:
+        x: images of any shape.
+
+    Raises:
+        ValueError: for values outside [0, 1], or between the levels of every L up to 256.
+    """
+    inside = np.min(x) >= 0 and np.max(x) <= 1
+    for count in range(2, 257) if inside else ():
+        if all(_on_grid(part, count - 1) for part in (x[:100], x)):
+            return count
+    received = "values between them" if inside else f"values in [{np.min(x):g}, {np.max(x):g}]"
+    remedy = "Round the images to 256 levels, or choose a likelihood of real numbers."
+    raise ValueError(problem("Grey levels", expected="at most 256 in [0, 1]", received=received, remedy=remedy))
+
+
+def _on_grid(x: np.ndarray, steps: int) -> bool:
+    scaled = x * np.float32(steps)
+    return bool(np.max(np.abs(scaled - np.rint(scaled))) < 1e-3)
 
 
 def _read(source: str | os.PathLike[str]) -> dict[str, np.ndarray]:

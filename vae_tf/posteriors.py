@@ -29,6 +29,8 @@ class Posterior(DistributionLayer):
 
     factorises: ClassVar[bool] = False
     """Whether the latents are independent given x."""
+    is_normal: ClassVar[bool] = False
+    """Whether it is a normal distribution."""
 
     def __init__(self, latent_dim: int, **kwargs: Any) -> None:
         super().__init__((_checks.positive_int("latent_dim", latent_dim),), **kwargs)
@@ -86,6 +88,7 @@ class DiagonalNormal(_Normal):
     """
 
     factorises = True
+    is_normal = True
 
     @property
     def parameter_shape(self) -> tuple[int, ...]:
@@ -123,6 +126,8 @@ class FullCovarianceNormal(_Normal):
     Raises:
         ValueError: for a latent_dim below 1 or a floor that is not positive.
     """
+
+    is_normal = True
 
     @property
     def parameter_shape(self) -> tuple[int, ...]:

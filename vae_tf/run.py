@@ -7,75 +7,21 @@ import json
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tf_keras as keras
 
-from vae_tf import _checks, _files, data, likelihoods, networks, plotting, posteriors, priors, report
+from vae_tf import _checks, _files, plotting, report
 from vae_tf.callbacks import MSEEquivalence
 from vae_tf.saving import load
-from vae_tf.vae import VAE
+from vae_tf.settings import MODEL, SETTINGS, Settings, stored_settings
 
 __all__ = ["Run", "Settings"]
 
-MODEL, SETTINGS, HISTORY = "model.keras", "settings.json", "history.csv"
-_STEPS_PER_EXECUTION = 16
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What determines a run: the same settings give the same model.
-
-    Attributes:
-        data: a name or path for `vae_tf.data.load`.
-        likelihood: "gaussian" or "bernoulli".
-        scale: of a Gaussian: a positive number, or "learned", "optimal", "per_dimension", "per_pixel".
-        network: "mlp" or "conv".
-        latent_dim: number of latents.
-        epochs: passes over the data.
-        batch_size: examples in a step.
-        learning_rate: of Adam.
-        seed: of the weights, the noise and the order of the data.
-    """
-
-    data: str = "digits"
-    likelihood: str = "gaussian"
-    scale: float | str = "optimal"
-    network: str = "mlp"
-    latent_dim: int = 8
-    epochs: int = 20
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        _checks.one_of("likelihood", self.likelihood, ("gaussian", "bernoulli"))
-        _checks.one_of("network", self.network, ("mlp", "conv"))
-        for name in ("latent_dim", "epochs", "batch_size"):
-            _checks.positive_int(name, getattr(self, name))
-        _checks.positive_float("learning_rate", self.learning_rate)
-        _checks.seed(self.seed)
-
-    def model(self, event_shape: tuple[int, ...]) -> VAE:
-        """A new, compiled model for examples of this shape."""
-        keras.utils.set_random_seed(self.seed)
-        likelihood: likelihoods.Likelihood = likelihoods.Bernoulli(event_shape)
-        if self.likelihood == "gaussian":
-            likelihood = likelihoods.Gaussian(event_shape, scale=self.scale)
-        encoder = getattr(networks, f"{self.network}_encoder")
-        decoder = getattr(networks, f"{self.network}_decoder")
-        vae = VAE(
-            encoder(event_shape, posteriors.DiagonalNormal(self.latent_dim)),
-            decoder(self.latent_dim, likelihood),
-            priors.StandardNormal(self.latent_dim),
-            seed=self.seed,
-        )
-        vae.compile(keras.optimizers.Adam(self.learning_rate), steps_per_execution=_STEPS_PER_EXECUTION)
-        vae.optimizer.build(vae.trainable_variables)
-        return vae
+HISTORY = "history.csv"
 
 
 class Run:
@@ -110,8 +56,8 @@ class Run:
             )
         else:
             self.settings = settings
-        self.x_train, self.x_test = data.load(self.settings.data)
-        self.vae = self.settings.model(self.x_train.shape[1:]) if settings else load(self.folder / MODEL)
+        self.x_train, self.x_test = self.settings.images()
+        self.vae = self.settings.model(self.x_train) if settings else load(self.folder / MODEL)
         self.vae.likelihood.check_data(self.x_train)
         steps = -(-len(self.x_train) // min(self.settings.batch_size, len(self.x_train)))
         self.epochs_done = int(self.vae.optimizer.iterations) // steps
@@ -153,8 +99,9 @@ class Run:
 
     def illustrate(self, means: np.ndarray, draws: np.ndarray) -> None:
         """Writes the pictures and the report; `means` and `draws` are the samples to show, `[n, H, W, C]`."""
-        x = self.x_test[:18]
-        mean = self.vae.reconstruct(x)
+        white = max(1.0, float(self.x_train.max()))  # counts go beyond 1
+        means, draws, x = means / white, draws / white, self.x_test[:18] / white
+        mean = self.vae.reconstruct(self.x_test[:18]) / white
         figures = {
             "Overview": plotting.overview(self.columns(), x, mean, draws[:36]),
             "Curves": plotting.curves(self.columns()),
@@ -204,29 +151,6 @@ class Run:
     def _write(self, name: str, text: str) -> None:
         with _files.replacing(self.folder / name) as draft:
             draft.write_text(text, encoding="utf-8")
-
-
-def stored_settings(folder: Path) -> Settings:
-    """The settings of the run in `folder`.
-
-    Raises:
-        ValueError: for a folder that holds no run.
-    """
-    try:
-        stored = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
-        known = {field.name for field in fields(Settings)}
-        if not isinstance(stored, dict) or not set(stored) <= known:
-            raise ValueError(f"settings other than {', '.join(sorted(known))}")
-        return Settings(**stored)
-    except (OSError, ValueError, TypeError, RecursionError) as error:
-        raise ValueError(
-            _checks.problem(
-                f"Run folder {folder}",
-                expected=f"a run, with {SETTINGS} and {MODEL}",
-                received=str(error),
-                remedy="Name the --out folder of an earlier run.",
-            )
-        ) from error
 
 
 def _read_history(path: Path) -> list[dict[str, float]]:

@@ -13,7 +13,7 @@ from vae_tf_onnx.errors import BundleError
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 GOLDEN = "golden.npz"
-GRAPHS = {"decoder": "decoder/1/model.onnx", "encoder": "encoder/1/model.onnx"}
+GRAPHS = {name: f"{name}/1/model.onnx" for name in ("decoder", "encoder", "prior", "posterior")}
 _KEYS = {
     "data_range": list,
     "event_shape": list,
@@ -46,6 +46,10 @@ class Bundle:
     def latent_dim(self) -> int:
         """Number of latents D."""
         return int(self.manifest["latent_dim"])
+
+    def holds(self, graph: str) -> bool:
+        """Whether it has this graph, a key of `GRAPHS`."""
+        return GRAPHS[graph] in self.manifest["files"]
 
     def read(self, name: str) -> bytes:
         """The content of one file of the bundle, its checksum verified.

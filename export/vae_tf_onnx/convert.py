@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ import vae_tf
 import vae_tf_onnx
 from vae_tf_onnx.bundle import GOLDEN, GRAPHS, is_bundle_only, write_manifest
 from vae_tf_onnx.errors import BundleError, UnsupportedOpError
+from vae_tf_onnx.families import POSTERIORS
 from vae_tf_onnx.verification import check_parity, verify
 
 PARITY_BATCHES = (1, 3, 17)
@@ -38,7 +39,7 @@ def export(
     folder: str | Path,
     *,
     opset: int = 17,
-    data_range: tuple[float, float] = (0.0, 1.0),
+    data_range: tuple[float, float] | None = None,
 ) -> Path:
     """Writes `vae` as a bundle: ONNX decoder and encoder, manifest, golden set. Returns the folder.
 
@@ -49,7 +50,7 @@ def export(
         vae: a trained model.
         folder: where to write it; a bundle that is there, and nothing else in it, is replaced; all else is refused.
         opset: of ONNX, 13 to 18.
-        data_range: smallest and largest value of the data the model was trained on.
+        data_range: smallest and largest value of the data the model was trained on; the likelihood's by default.
 
     Raises:
         ValueError: for an opset or range that cannot be.
@@ -58,14 +59,14 @@ def export(
         ParityError: where a graph differs from the model by more than 1e-5 relative.
     """
     folder = Path(folder)
-    low, high = map(float, data_range)
+    low, high = map(float, vae.likelihood.data_range if data_range is None else data_range)
     if not 13 <= opset <= 18:
         raise ValueError(f"opset: expected 13 to 18, received {opset}. 17 suits most runtimes.")
     if not low < high:
         raise ValueError(f"data_range: expected (low, high) with low < high, received {data_range}. Pass (0.0, 1.0).")
     facts = _facts(vae, opset, (low, high))
     with _replacing(folder) as draft:
-        functions = {"decoder": _decoder(vae), "encoder": _encoder(vae)}
+        functions = _functions(vae)
         layers = {module.name for module in vae.submodules if isinstance(module, tf_keras.layers.Layer)}
         described = {}
         for name, function in functions.items():
@@ -77,22 +78,60 @@ def export(
     return folder
 
 
+def _functions(vae: vae_tf.VAE) -> dict[str, Any]:
+    """What becomes a graph: decoder and encoder, and what numpy cannot do of the prior and the posterior."""
+    functions = {"decoder": _decoder(vae), "encoder": _encoder(vae)}
+    if not isinstance(vae.prior, vae_tf.priors.StandardNormal):
+        functions["prior"] = _prior(vae)
+    if type(vae.posterior).__name__ not in POSTERIORS:
+        functions["posterior"] = _posterior(vae)
+    return functions
+
+
 def _decoder(vae: vae_tf.VAE) -> Any:
-    @tf.function(input_signature=[tf.TensorSpec((None, vae.latent_dim), tf.float32, name="z")])
+    @tf.function(input_signature=[_spec("z", vae.latent_dim)])
     def decoder(z: tf.Tensor) -> dict[str, tf.Tensor]:
         parameters = vae.likelihood.parameters_of(vae.decoder(z, training=False))
-        shape = tf.shape(parameters["mean"])
-        return {name: tf.broadcast_to(value, shape, name=name) for name, value in parameters.items()}
+        mean = vae.likelihood.mean(parameters)
+        full, rank = tf.shape(mean), mean.shape.rank
+        outputs = {"mean": mean} | {
+            name: value if value.shape.rank > rank else tf.broadcast_to(value, full)
+            for name, value in parameters.items()
+        }
+        return {name: tf.identity(value, name=name) for name, value in outputs.items()}
 
     return decoder
 
 
 def _encoder(vae: vae_tf.VAE) -> Any:
-    @tf.function(input_signature=[tf.TensorSpec((None, *vae.event_shape), tf.float32, name="x")])
+    @tf.function(input_signature=[_spec("x", *vae.event_shape)])
     def encoder(x: tf.Tensor) -> dict[str, tf.Tensor]:
         return vae.posterior.parameters_of(vae.encoder(x, training=False))
 
     return encoder
+
+
+def _prior(vae: vae_tf.VAE) -> Any:
+    width = vae.prior.noise(np.random.default_rng(0), 1).shape[1]
+
+    @tf.function(input_signature=[_spec("noise", width)])
+    def prior(noise: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"z": vae.prior.from_noise(noise)}
+
+    return prior
+
+
+def _posterior(vae: vae_tf.VAE) -> Any:
+    @tf.function(input_signature=[_spec("x", *vae.event_shape), _spec("noise", vae.latent_dim)])
+    def posterior(x: tf.Tensor, noise: tf.Tensor) -> dict[str, tf.Tensor]:
+        z, log_prob = vae.posterior.draw(noise, vae.posterior.parameters_of(vae.encoder(x, training=False)))
+        return {"z": z, "log_prob": log_prob}
+
+    return posterior
+
+
+def _spec(name: str, *shape: int) -> tf.TensorSpec:
+    return tf.TensorSpec((None, *shape), tf.float32, name=name)
 
 
 def _write_graph(path: Path, function: Any, opset: int, facts: dict[str, Any], layers: set[str]) -> dict[str, Any]:
@@ -149,27 +188,38 @@ def _describe(value: onnx.ValueInfoProto) -> dict[str, Any]:
     return {"name": value.name, "dtype": onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name, "shape": shape}
 
 
-def _check_parity(name: str, content: bytes, function: Callable[[tf.Tensor], dict[str, tf.Tensor]]) -> dict[str, float]:
+def _check_parity(name: str, content: bytes, function: Any) -> dict[str, float]:
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    (spec,) = function.input_signature  # type: ignore[attr-defined]
     names = [output.name for output in session.get_outputs()]
     errors = dict.fromkeys(names, 0.0)
     for batch in PARITY_BATCHES:
-        inputs = np.random.default_rng(batch).standard_normal((batch, *spec.shape[1:]), dtype=np.float32)
-        received = dict(zip(names, session.run(names, {spec.name: inputs}), strict=True))
-        for output, expected in function(tf.constant(inputs)).items():
+        inputs = _random_inputs(function, batch, seed=batch)
+        received = dict(zip(names, session.run(names, inputs), strict=True))
+        for output, expected in function(*map(tf.constant, inputs.values())).items():
             error = check_parity(f"{name}/{output} at batch {batch}", received[output], expected.numpy())
             errors[output] = max(errors[output], error)
     return errors
+
+
+def _random_inputs(function: Any, batch: int, *, seed: int) -> dict[str, np.ndarray]:
+    """Standard normal inputs by name; noise in [0, 1), so that it may stand for uniform and for normal numbers."""
+    rng = np.random.default_rng(seed)
+    return {
+        spec.name: (rng.random if spec.name == "noise" else rng.standard_normal)((batch, *spec.shape[1:]), np.float32)
+        for spec in function.input_signature
+    }
 
 
 def _golden(vae: vae_tf.VAE, functions: dict[str, Any], data_range: tuple[float, float]) -> dict[str, np.ndarray]:
     """Inputs, and what the Keras model makes of them."""
     z = np.random.default_rng(0).standard_normal((_GOLDEN_ROWS, vae.latent_dim), dtype=np.float32)
     x = np.clip(vae.sample(_GOLDEN_ROWS, seed=1), *data_range).astype(np.float32)
-    golden = {"z": z, "x": x, "log_prob": vae.decoder(z).log_prob(x).numpy()}
-    for name, inputs in (("decoder", z), ("encoder", x)):
-        golden |= {f"{name}/{key}": value.numpy() for key, value in functions[name](tf.constant(inputs)).items()}
+    golden = {"z": z, "x": x, "log_prob": vae.likelihood.given(vae.decoder(z), x).log_prob(x).numpy()}
+    for name, function in functions.items():
+        inputs = _random_inputs(function, _GOLDEN_ROWS, seed=0) | {"z": z, "x": x}
+        golden |= {f"{name}/noise": inputs["noise"]} if "noise" in inputs else {}
+        sources = [tf.constant(inputs[spec.name]) for spec in function.input_signature]
+        golden |= {f"{name}/{key}": value.numpy() for key, value in function(*sources).items()}
     return golden
 
 

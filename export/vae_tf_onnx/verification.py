@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vae_tf_onnx.bundle import GOLDEN, GRAPHS, Bundle, open_bundle
+from vae_tf_onnx.bundle import GOLDEN, Bundle, open_bundle
 from vae_tf_onnx.errors import BundleError, ParityError
 from vae_tf_onnx.runtime import Decoder, Encoder, Graph
 
@@ -46,18 +46,26 @@ def verify(folder: str | Path) -> dict[str, float]:
     for name in bundle.manifest["files"]:
         bundle.read(name)
     decoder = Decoder(bundle)
-    graphs: dict[str, tuple[Graph, str]] = {"decoder": (decoder, "z")}
-    if GRAPHS["encoder"] in bundle.manifest["files"]:
-        graphs["encoder"] = Encoder(bundle), "x"
-    outputs = [f"{name}/{output}" for name, (graph, _) in graphs.items() for output in graph.output_names]
-    golden = _golden(bundle, {"z", "x", "log_prob", *outputs})
+    graphs: dict[str, Graph] = {"decoder": decoder}
+    graphs |= {name: Graph(bundle, name) for name in ("prior", "posterior") if bundle.holds(name)}
+    graphs |= {"encoder": Encoder(bundle)} if bundle.holds("encoder") else {}
+    inputs = {name: [_golden_name(name, source) for source in graph.input_shapes] for name, graph in graphs.items()}
+    wanted = {"z", "x", "log_prob"}.union(*inputs.values())
+    golden = _golden(
+        bundle, wanted.union(f"{name}/{output}" for name, graph in graphs.items() for output in graph.output_names)
+    )
     errors = {}
-    for name, (graph, source) in graphs.items():
-        for output, received in graph.run(golden[source]).items():
+    for name, graph in graphs.items():
+        for output, received in graph.run(*(golden[source] for source in inputs[name])).items():
             key = f"{name}/{output}"
             errors[key] = check_parity(key, received, golden[key])
     log_prob = decoder.log_prob(golden["x"], golden["z"])
     return errors | {"log_prob": check_parity("log_prob", log_prob, golden["log_prob"], LOG_PROB_TOLERANCE)}
+
+
+def _golden_name(graph: str, source: str) -> str:
+    """Under which name the golden set holds an input of a graph."""
+    return f"{graph}/noise" if source == "noise" else source
 
 
 def _golden(bundle: Bundle, names: set[str]) -> dict[str, np.ndarray]:

@@ -48,6 +48,11 @@ class Likelihood(DistributionLayer):
         """Number of dimensions D of one example."""
         return int(np.prod(self.event_shape))
 
+    @property
+    def data_range(self) -> tuple[float, float]:
+        """Smallest and largest value that images for this family have."""
+        return 0.0, 1.0
+
     @abc.abstractmethod
     def equivalence(self) -> PointwiseLoss | None:
         """The pointwise loss this likelihood is, with its factor and constant in nats per example.

@@ -48,7 +48,8 @@ class Levels:
     def mean(self, survival: Callable[[tf.Tensor], tf.Tensor], dtype: Any = tf.float32) -> tf.Tensor:
         """The mean of a distribution on the levels, `width * sum_j P(X > edge_j)` over the edges between them.
 
-        One edge at a time, so that the memory is that of one edge; a loop that ONNX has too.
+        One edge at a time, so that the memory is that of one edge; in a loop that ONNX has too; from the highest
+        down, so that small terms meet small sums.
 
         Args:
             survival: the probability of lying above an edge, a scalar in the data's units: a tensor of the
@@ -58,12 +59,12 @@ class Levels:
         width = tf.constant(self.width, dtype)
 
         def add(j: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return j + 1, total + survival((tf.cast(j, dtype) + 0.5) * width)
+            return j - 1, total + survival((tf.cast(j, dtype) + 0.5) * width)
 
         _, total = tf.while_loop(
-            lambda j, total: j < self.count - 1,
+            lambda j, total: j >= 0,
             add,
-            (tf.constant(1), survival(0.5 * width)),
+            (tf.constant(self.count - 3), survival((self.count - 1.5) * width)),
             maximum_iterations=self.count - 2,
         )
         return width * total

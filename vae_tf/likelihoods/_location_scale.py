@@ -1,4 +1,4 @@
-"""Families with a mean and a scale: the five ways to choose the scale, written once."""
+"""Families with a location and a scale: the five ways to choose the scale, written once."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import abc
 import math
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 from tensorflow_probability import distributions as tfd
 
 from vae_tf import _checks
-from vae_tf.likelihoods._base import Likelihood
+from vae_tf.likelihoods._pointwise import PointwiseLikelihood
 
 SCALES = ("learned", "optimal", "per_dimension", "per_pixel")
 
@@ -27,8 +26,16 @@ class _AtLeast(keras.constraints.Constraint):
         return tf.maximum(w, tf.cast(self.minimum, w.dtype))
 
 
-class LocationScale(Likelihood):
-    """A likelihood with a mean from the network and a scale chosen by `scale`; see Gaussian."""
+class LocationScale(PointwiseLikelihood):
+    """x = location + scale * eps, the location from the network and the scale chosen by `scale`; see Gaussian.
+
+    A subclass says what eps is (`standard`, `noise`), what its density is (`distribution`, or
+    `pointwise_log_prob`), and what "optimal" means (`_optimal_scale`, and `_fit_scale` where it needs more
+    than `running_mse`).
+    """
+
+    location: str = "mean"
+    """Name of the location among the parameters."""
 
     def __init__(
         self,
@@ -84,8 +91,15 @@ class LocationScale(Likelihood):
         return self.running_precision if self.scale_mode == "per_pixel" else 1 / tf.square(self.scale)
 
     @abc.abstractmethod
+    def standard(self) -> tfd.Distribution:
+        """The distribution of eps, a scalar."""
+
+    @abc.abstractmethod
     def _optimal_scale(self) -> tf.Tensor:
         """The scale that maximises the likelihood of the data behind the running statistics."""
+
+    def _fit_scale(self, residual: tf.Tensor, weight: tf.Tensor | None) -> None:
+        """Takes the residuals of a batch, `[B, *E]`, into the statistics behind `_optimal_scale`."""
 
     @property
     def parameter_shape(self) -> tuple[int, ...]:
@@ -96,27 +110,48 @@ class LocationScale(Likelihood):
     def parameters(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """See DistributionLayer.parameters."""
         if self.scale_mode != "per_pixel":
-            return {"mean": inputs, "scale": self.scale}
-        mean, raw = tf.split(inputs, 2, axis=-1)
-        return {"mean": mean, "scale": self.min_scale + tf.math.softplus(raw)}
-
-    def noise(self, rng: np.random.Generator, num_samples: int) -> np.ndarray:
-        """Standard normal; see Likelihood.noise."""
-        return rng.standard_normal((num_samples, *self.event_shape), dtype=np.float32)
+            return {self.location: inputs, "scale": self.scale}
+        location, raw = tf.split(inputs, 2, axis=-1)
+        return {self.location: location, "scale": self.min_scale + tf.math.softplus(raw)}
 
     def observe(self, noise: tf.Tensor, parameters: dict[str, tf.Tensor]) -> tf.Tensor:
         """See Likelihood.observe."""
-        return parameters["mean"] + parameters["scale"] * noise
+        return parameters[self.location] + parameters["scale"] * noise
+
+    def draw(self, num_samples: tf.Tensor, seed: Any, parameters: dict[str, tf.Tensor]) -> tf.Tensor:
+        """See PointwiseLikelihood.draw."""
+        shape = tf.concat([[num_samples], tf.shape(parameters[self.location])], axis=0)
+        return self.observe(self.standard().sample(shape, seed=seed), parameters)
 
     def update(self, p: tfd.Distribution, x: tf.Tensor, weight: tf.Tensor | None = None) -> tfd.Distribution:
         """See Likelihood.update; with "optimal" this is the M-step, and p comes back at the new scale."""
-        p = super().update(p, x, weight)
+        super().update(p, x, weight)
+        parameters = self.parameters_of(p)
         if self.scale_mode == "per_pixel":
-            scale = tf.stop_gradient(self.parameters_of(p)["scale"])
+            scale = tf.stop_gradient(parameters["scale"])
             self._average(self.running_scale, tf.reduce_mean(scale, axis=0))
             self._average(self.running_precision, tf.reduce_mean(1 / tf.square(scale), axis=0))
-        return self.distribution({"mean": p.mean(), "scale": self.scale}) if self.scale_mode == "optimal" else p
+        if self.scale_mode != "optimal":
+            return p
+        self._fit_scale(x - tf.stop_gradient(parameters[self.location]), weight)
+        parameters["scale"] = self.scale
+        updated = self.distribution(parameters)
+        updated.layer_parameters = parameters
+        return updated
+
+    def _center(self, p: tfd.Distribution) -> tf.Tensor:
+        """See Likelihood._center."""
+        return self.parameters_of(p)[self.location]
 
     def get_config(self) -> dict[str, Any]:
         """See DistributionLayer.get_config."""
         return super().get_config() | {"scale": self.scale_mode, "min_scale": self.min_scale}
+
+
+def weighted_mean(values: tf.Tensor, weight: tf.Tensor | None, otherwise: tf.Tensor) -> tf.Tensor:
+    """The mean of `[B, *E]` over all axes, the examples weighted; `otherwise` where every weight is zero."""
+    per_example = tf.reduce_mean(values, axis=tuple(range(1, values.shape.rank)))
+    if weight is None:
+        return tf.reduce_mean(per_example)
+    total = tf.reduce_sum(weight)
+    return tf.where(total > 0, tf.math.divide_no_nan(tf.reduce_sum(weight * per_example), total), otherwise)

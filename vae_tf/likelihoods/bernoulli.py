@@ -49,6 +49,7 @@ class Bernoulli(Likelihood):
         tf.errors.InvalidArgumentError: when they reach `log_prob` inside a compiled function.
     """
 
+    measure = "mass"
     _warned = False
 
     @property

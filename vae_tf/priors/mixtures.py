@@ -127,6 +127,15 @@ class VampPrior(_Mixture):
                     remedy="Pass examples of the training data.",
                 )
             )
+        if not posterior.is_normal:
+            raise ValueError(
+                _checks.problem(
+                    "Posterior beside VampPrior",
+                    expected="a normal one, whose density at any z is cheap",
+                    received=type(posterior).__name__,
+                    remedy="Use DiagonalNormal or FullCovarianceNormal, or another prior.",
+                )
+            )
         self._components = lambda: posterior.parameters_of(encoder(self.pseudo_inputs))
         self._posterior = lambda: posterior  # a function, so that Keras does not count the encoder's weights twice
 

@@ -1,0 +1,92 @@
+"""Every likelihood, posterior and prior leaves as ONNX, and does in the runtime what it does in TensorFlow."""
+
+import cases
+import numpy as np
+import pytest
+from scipy import stats
+
+from vae_tf_onnx import Decoder, Encoder, export, verify
+
+LIKELIHOODS = [
+    "continuous_bernoulli",
+    "gaussian_quantised",
+    "laplace_optimal",
+    "laplace_quantised",
+    "student_t_per_pixel",
+    "discretized_logistic",
+    "discretized_logistic_256",
+    "mixture_of_logistics",
+    "categorical_17",
+    "poisson",
+    "negative_binomial_network",
+    "negative_binomial_library",
+]
+COUNTS = ("poisson", "negative_binomial_network", "negative_binomial_library")
+
+
+def exported(vae, folder):
+    """The bundle of a model, replayed."""
+    bundle = export(vae, folder / "bundle")
+    errors = verify(bundle)
+    assert max(errors.values()) < 1e-5
+    return bundle
+
+
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_likelihood(make_vae, tmp_path, name):
+    vae = make_vae(cases.LIKELIHOODS[name][0]())
+    decoder = Decoder(exported(vae, tmp_path))
+    for batch in (1, 3, 17):
+        z = np.random.default_rng(batch).normal(size=(batch, 4)).astype(np.float32)
+        x = vae.sample(batch, seed=batch)
+        p = vae.likelihood.given(vae.decoder(z), x)
+        np.testing.assert_allclose(decoder.decode(z), vae.decode(z), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(decoder.log_prob(x, z), p.log_prob(x), rtol=1e-4)
+        if name in COUNTS:
+            continue
+        received = decoder.sample(batch, seed=batch)
+        # a uniform number within rounding of a step of the distribution function may fall on either side of it
+        same = np.isclose(received, x, rtol=1e-4, atol=1e-5)
+        assert same.mean() > 0.99
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_counts_have_the_same_law(make_vae, tmp_path, name):
+    """Two samples of 256,000 counts of one model; Kolmogorov's test is conservative on counts (p > 1e-6)."""
+    vae = make_vae(cases.LIKELIHOODS[name][0]())
+    decoder = Decoder(exported(vae, tmp_path))
+    received, expected = decoder.sample(4000, seed=1), vae.sample(4000, seed=2)
+    assert (received == np.rint(received)).all()
+    assert stats.ks_2samp(received.ravel(), expected.ravel()).pvalue > 1e-6
+
+
+@pytest.mark.parametrize("name", cases.POSTERIORS)
+def test_posterior(make_vae, tmp_path, name, digits):
+    vae = make_vae(posterior=cases.POSTERIORS[name])
+    encoder = Encoder(exported(vae, tmp_path))
+    x = digits[1][:17]
+    noise = np.random.default_rng(0).standard_normal((17, 4), dtype=np.float32)
+    z, log_q = vae.posterior.draw(noise, vae.posterior.parameters_of(vae.encoder(x)))
+    received = encoder.draw(x, noise)
+    np.testing.assert_allclose(received[0], z, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(received[1], log_q, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(encoder.encode(x), vae.encode(x), rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(encoder.sample(x, seed=3), encoder.sample(x, seed=3))
+    with pytest.raises(ValueError, match="noise: expected shape"):
+        encoder.draw(x, noise[:3])
+
+
+@pytest.mark.parametrize("name", cases.PRIORS)
+def test_prior(make_vae, tmp_path, name):
+    def prior(latent_dim):
+        if not name.startswith("vamp"):
+            return cases.PRIORS[name](latent_dim)
+        return cases.priors.VampPrior(latent_dim, np.random.default_rng(0).random((5, 8, 8, 1)))
+
+    posterior = cases.posteriors.FullCovarianceNormal if name == "vamp_full" else cases.posteriors.DiagonalNormal
+    vae = make_vae(prior=prior, posterior=posterior)
+    decoder = Decoder(exported(vae, tmp_path))
+    for noise in (True, False):
+        expected = vae.sample(300, seed=5, observation_noise=noise)  # more than one chunk
+        received = decoder.sample(300, seed=5, observation_noise=noise)
+        np.testing.assert_allclose(received, expected, rtol=1e-4, atol=1e-5)

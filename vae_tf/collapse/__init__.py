@@ -1,0 +1,41 @@
+"""Which latents a VAE uses, what they carry, and why the others collapsed.
+
+Every function takes a `vae_tf.VAE` and data `[n, *E]`, looks at `chunk_size` examples at a time, is
+deterministic given its seed, and returns numpy arrays. Below each stands a function of plain arrays.
+"""
+
+from vae_tf.collapse._advice import advice, advise, covariance_eigenvalues
+from vae_tf.collapse._gap import Gap, amortisation_gap, approximation_gap
+from vae_tf.collapse._information import Information, information
+from vae_tf.collapse._latents import (
+    EPS_GRID,
+    active_units,
+    collapse_curve,
+    collapse_threshold,
+    collapsed,
+    kl_or_none,
+    kl_per_latent,
+    posterior_mean_variance,
+)
+from vae_tf.collapse._report import Report, diagnose
+
+__all__ = [
+    "EPS_GRID",
+    "Gap",
+    "Information",
+    "Report",
+    "active_units",
+    "advice",
+    "advise",
+    "amortisation_gap",
+    "approximation_gap",
+    "collapse_curve",
+    "collapse_threshold",
+    "collapsed",
+    "covariance_eigenvalues",
+    "diagnose",
+    "information",
+    "kl_or_none",
+    "kl_per_latent",
+    "posterior_mean_variance",
+]

@@ -1,0 +1,164 @@
+"""Why latents collapsed, in one line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow_probability import distributions as tfd
+
+from vae_tf.collapse._data import examples, posteriors, subset
+from vae_tf.collapse._latents import active_units, collapse_threshold, kl_or_none
+from vae_tf.objectives import Schedule
+from vae_tf.vae import VAE
+
+_EXAMPLES = 5_000
+_TOO_LARGE = 1.5  # sigma against the residual; a calibrated one is within a few per cent
+
+
+def advice(
+    vae: VAE, x: Any, kl: np.ndarray | None = None, *, eps: float = 0.01, delta: float = 0.01, chunk_size: int = 256
+) -> str | None:
+    """One line on why latents collapsed and what to do; None when none did. See `advise` for the reasoning.
+
+    Sigma, the residual and the spectrum are measured on at most 5,000 of the examples. Collapsed is (eps, delta)-
+    collapsed; where the KL is not a sum over latents, not an active unit.
+
+    Args:
+        vae: with any posterior and prior.
+        x: data `[n, *E]`, n >= 2.
+        kl: KL per latent in nats, `[n, D]`, if it is known already.
+        eps: in nats; see `collapsed`.
+        delta: see `collapsed`.
+        chunk_size: examples at a time.
+
+    Raises:
+        ValueError: for a single example, or data the VAE cannot take.
+    """
+    x = examples(vae, x, at_least=2)
+    kl = kl_or_none(vae, x, chunk_size=chunk_size) if kl is None else kl
+    active = active_units(vae, x, chunk_size=chunk_size) if kl is None else collapse_threshold(kl, delta) >= eps
+    if active.all():
+        return None
+    x = subset(x, _EXAMPLES)
+    sigma, rmse = measured_noise(vae, x, chunk_size)
+    kl_weight = getattr(vae.objective, "kl_weight", 1.0)
+    warm_up = isinstance(kl_weight, Schedule)
+    return advise(
+        latent_dim=vae.latent_dim,
+        active=int(active.sum()),
+        sigma=sigma,
+        rmse=rmse,
+        eigenvalues=covariance_eigenvalues(x),
+        kl_weight=kl_weight.end if isinstance(kl_weight, Schedule) else kl_weight,
+        warm_up=warm_up,
+    )
+
+
+def advise(
+    *,
+    latent_dim: int,
+    active: int,
+    sigma: float,
+    rmse: float,
+    eigenvalues: np.ndarray,
+    kl_weight: float = 1.0,
+    warm_up: bool = False,
+) -> str | None:
+    """One line on why latents collapsed and what to do; None when none did.
+
+    In the linear VAE a fixed sigma keeps `min(D, #{eigenvalues > sigma^2})` latents, and a KL weight beta acts as
+    sigma^2 beta does. So, in this order: sigma far above the residual, where the residual would keep more; a
+    KL weight above 1, where 1 would keep more; fewer eigenvalues above sigma^2 than latents, all of them used;
+    else the data carry more than is used, and training is the cause. For networks that are not linear the counts
+    are a guide, no theorem.
+
+    Args:
+        latent_dim: number of latents D.
+        active: how many of them did not collapse.
+        sigma: root mean square standard deviation of p(x|z), in the units of the data.
+        rmse: root mean square residual x - E[x|z], in the units of the data.
+        eigenvalues: of the covariance of the data, in their units squared.
+        kl_weight: of the objective, at the end of its schedule.
+        warm_up: whether the KL weight has a schedule.
+
+    References:
+        Lucas, Tucker, Grosse, Norouzi 2019, arXiv 1911.02469.
+    """
+    if active >= latent_dim:
+        return None
+
+    def above(variance: float) -> int:
+        return int(np.count_nonzero(np.asarray(eigenvalues) > variance))
+
+    def kept(variance: float) -> int:
+        return min(above(variance), latent_dim)
+
+    head = f"{latent_dim - active} of {latent_dim} latents collapsed: "
+    noise = f"{'' if kl_weight == 1 else 'kl_weight '}sigma^2 = {kl_weight * sigma**2:.3g}"
+    carried = above(kl_weight * sigma**2)
+    if sigma > _TOO_LARGE * rmse and kept(sigma**2) < kept(rmse**2):
+        return (
+            f"{head}sigma = {sigma:.3g} is {sigma / rmse:.3g} times the residual {rmse:.3g}. "
+            f"{_exceed(above(sigma**2))} sigma^2, {above(rmse**2)} the squared residual. "
+            "Keep the two equal: Gaussian(..., scale='optimal')."
+        )
+    if kl_weight > 1 and kept(kl_weight * sigma**2) < kept(sigma**2):
+        return (
+            f"{head}kl_weight = {kl_weight:.3g} acts like sigma = {np.sqrt(kl_weight) * sigma:.3g} instead of "
+            f"{sigma:.3g}. {_exceed(carried)} its square, {above(sigma**2)} sigma^2. "
+            "Lower kl_weight: 1 is the ELBO."
+        )
+    if active >= carried:
+        return (
+            f"{head}latent_dim is above what the data carry. {_exceed(carried)} "
+            f"{noise}. latent_dim={max(active, 1)} loses little."
+        )
+    cure = "Lengthen the warm-up of kl_weight" if warm_up else "Warm the KL up: ELBO(kl_weight=linear(10))"
+    return (
+        f"{head}{'the warm-up was too short, or training' if warm_up else 'training without a warm-up was'} "
+        f"too short. {_exceed(carried)} {noise}, and {active} latents are used. "
+        f"{cure}, train longer, or use FreeBits."
+    )
+
+
+def _exceed(count: int) -> str:
+    return f"{count} eigenvalue{' of the data covariance exceeds' if count == 1 else 's of the data covariance exceed'}"
+
+
+def covariance_eigenvalues(x: np.ndarray) -> np.ndarray:
+    """The eigenvalues of the covariance of the flattened data, `[min(n, d)]`, largest first, in their units squared.
+
+    The covariance has n in the denominator. With fewer examples than dimensions they come from the n x n
+    matrix of inner products, and the others are 0.
+
+    Args:
+        x: data `[n, *E]`, d numbers each.
+    """
+    centred = np.reshape(x, (len(x), -1)).astype(np.float64)
+    centred -= centred.mean(axis=0)
+    n, d = centred.shape
+    moment = centred.T @ centred if d <= n else centred @ centred.T
+    return np.maximum(np.linalg.eigvalsh(moment / n)[::-1], 0.0)
+
+
+def measured_noise(vae: VAE, x: np.ndarray, chunk_size: int, seed: int = 0) -> tuple[float, float]:
+    """Root mean squares of sd[x|z] and of x - E[x|z], at one draw z ~ q(z|x) for each example."""
+    noise = np.random.default_rng(seed).standard_normal((len(x), vae.latent_dim), dtype=np.float32)
+    squares, done = np.zeros(2), 0
+    for part, q in posteriors(vae, x, chunk_size):
+        z, _ = vae.posterior.draw(noise[done : done + len(part)], vae.posterior.parameters_of(q))
+        p = vae.likelihood.given(vae.decoder(z, training=False), part)
+        squares += float(tf.reduce_sum(_variance(p, seed, part.shape))), float(tf.reduce_sum((part - p.mean()) ** 2))
+        done += len(part)
+    sigma, rmse = np.sqrt(squares / np.prod(x.shape))
+    return float(sigma), float(rmse)
+
+
+def _variance(p: tfd.Distribution, seed: int, shape: Any) -> tf.Tensor:
+    """The variance of x given z, `[B, *E]`; from one draw where the distribution does not say."""
+    try:
+        return tf.broadcast_to(p.variance(), shape)
+    except NotImplementedError:
+        return (p.sample(seed=seed) - p.mean()) ** 2

@@ -1,0 +1,111 @@
+"""All of it at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vae_tf import _checks
+from vae_tf.collapse._advice import advice
+from vae_tf.collapse._data import examples, subset
+from vae_tf.collapse._gap import Gap, amortisation_gap
+from vae_tf.collapse._information import Information, information
+from vae_tf.collapse._latents import EPS_GRID, collapse_threshold, collapsed_share, kl_or_none, posterior_mean_variance
+from vae_tf.vae import VAE
+
+_EXAMPLES = 2_000
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `diagnose` found; `str` of it is a few lines.
+
+    Attributes:
+        mean_variance: variance of the posterior mean over the data, `[D]`.
+        active: the active units, bool `[D]`.
+        kl: KL per latent in nats, `[n, D]`; None where posterior or prior do not allow it.
+        collapsed: the (eps, delta)-collapsed latents, bool `[D]`; None likewise.
+        eps: grid of the curve in nats, `[m]`.
+        curve: share of collapsed latents at each eps, `[m]`; None likewise.
+        information: of at most 2,000 of the examples.
+        gap: of the first `gap_examples` examples; None unless asked for.
+        advice: one line, or None when nothing collapsed.
+    """
+
+    mean_variance: np.ndarray
+    active: np.ndarray
+    kl: np.ndarray | None
+    collapsed: np.ndarray | None
+    eps: np.ndarray
+    curve: np.ndarray | None
+    information: Information
+    gap: Gap | None
+    advice: str | None
+
+    def __str__(self) -> str:
+        info, dims = self.information, len(self.active)
+        lines = [f"Active units: {self.active.sum()} of {dims}"]
+        if self.kl is not None and self.collapsed is not None:
+            mean = self.kl.mean(axis=0)
+            lines += [
+                f"Collapsed latents: {self.collapsed.sum()} of {dims}",
+                f"KL per latent: {mean.min():.3g} to {mean.max():.3g}, in all {mean.sum():.4g} nats",
+            ]
+        lines += [
+            f"Rate {info.rate:.4g} = mutual information {info.mutual_information:.4g} + KL of the aggregate posterior "
+            f"{info.aggregate_kl:.4g} (+-{info.aggregate_kl_standard_error:.2g}) nats, on {info.num_examples} examples"
+        ]
+        if self.gap is not None:
+            gap = self.gap.gap
+            lines += [f"Amortisation gap: {gap.mean():.3g} nats, on {len(gap)} examples"]
+        return "\n".join(lines if self.advice is None else [*lines, self.advice])
+
+
+def diagnose(
+    vae: VAE,
+    x: Any,
+    *,
+    threshold: float = 0.01,
+    eps: float = 0.01,
+    delta: float = 0.01,
+    gap_examples: int = 0,
+    seed: int = 0,
+    chunk_size: int = 256,
+) -> Report:
+    """Active units, KL per latent, collapse and its curve, information and advice, in nats.
+
+    Args:
+        vae: with any posterior and prior.
+        x: data `[n, *E]`, n >= 2.
+        threshold: of active units; see `active_units`.
+        eps: in nats; see `collapsed`.
+        delta: see `collapsed`.
+        gap_examples: for how many examples to refine q as well, which is slow; see `amortisation_gap`.
+        seed: of the draws.
+        chunk_size: examples at a time.
+
+    Raises:
+        ValueError: for numbers out of range, or data the VAE cannot take.
+    """
+    threshold, eps = _checks.nonnegative_float("threshold", threshold), _checks.positive_float("eps", eps)
+    gap = None
+    if gap_examples:
+        first = np.asarray(x)[: _checks.positive_int("gap_examples", gap_examples)]
+        gap = amortisation_gap(vae, first, seed=seed)
+    x = examples(vae, x, at_least=2)
+    variance = posterior_mean_variance(vae, x, chunk_size=chunk_size)
+    kl = kl_or_none(vae, x, chunk_size=chunk_size)
+    limits = None if kl is None else collapse_threshold(kl, delta)
+    return Report(
+        mean_variance=variance,
+        active=variance > threshold,
+        kl=kl,
+        collapsed=None if limits is None else limits < eps,
+        eps=EPS_GRID,
+        curve=None if limits is None else collapsed_share(limits, EPS_GRID),
+        information=information(vae, subset(x, _EXAMPLES), seed=seed, chunk_size=chunk_size),
+        gap=gap,
+        advice=advice(vae, x, kl, eps=eps, delta=delta, chunk_size=chunk_size),
+    )

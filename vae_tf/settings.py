@@ -1,0 +1,135 @@
+"""What determines a run, and the model it makes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import tf_keras as keras
+
+from vae_tf import _checks, data, likelihoods, networks, posteriors, priors
+from vae_tf.vae import VAE
+
+__all__ = ["LIKELIHOODS", "MODEL", "SETTINGS", "Settings", "stored_settings"]
+
+MODEL, SETTINGS = "model.keras", "settings.json"
+_STEPS_PER_EXECUTION = 16
+
+LIKELIHOODS = {
+    "bernoulli": (likelihoods.Bernoulli, ()),
+    "categorical": (likelihoods.Categorical, ("levels",)),
+    "continuous_bernoulli": (likelihoods.ContinuousBernoulli, ()),
+    "discretized_logistic": (likelihoods.DiscretizedLogistic, ("levels",)),
+    "gaussian": (likelihoods.Gaussian, ("scale", "quantised", "levels")),
+    "laplace": (likelihoods.Laplace, ("scale", "quantised", "levels")),
+    "mixture_of_logistics": (likelihoods.MixtureOfLogistics, ("components", "levels")),
+    "negative_binomial": (likelihoods.NegativeBinomial, ()),
+    "poisson": (likelihoods.Poisson, ()),
+    "student_t": (likelihoods.StudentT, ("df", "scale")),
+}
+"""Classes by name, and which settings each of them takes."""
+_COUNTS = ("negative_binomial", "poisson")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What determines a run: the same settings give the same model.
+
+    Attributes:
+        data: a name or path for `vae_tf.data.load`.
+        likelihood: a name in `LIKELIHOODS`. Those of counts see the images as whole numbers 0 to levels - 1.
+        scale: of a Gaussian, Laplace or Student t: a positive number, or "learned", "optimal", "per_dimension" or
+            "per_pixel".
+        quantised: for a Gaussian or Laplace: the mass of a pixel's bin instead of the density.
+        levels: grey levels of the images; None counts those of the data, where they matter.
+        components: of a mixture.
+        df: degrees of freedom of a Student t.
+        network: "mlp" or "conv".
+        latent_dim: number of latents.
+        epochs: passes over the data.
+        batch_size: examples in a step.
+        learning_rate: of Adam.
+        seed: of the weights, the noise and the order of the data.
+    """
+
+    data: str = "digits"
+    likelihood: str = "gaussian"
+    scale: float | str = "optimal"
+    quantised: bool = False
+    levels: int | None = None
+    components: int = 5
+    df: float = 4.0
+    network: str = "mlp"
+    latent_dim: int = 8
+    epochs: int = 20
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _checks.one_of("likelihood", self.likelihood, LIKELIHOODS)
+        _checks.one_of("network", self.network, ("mlp", "conv"))
+        for name in ("latent_dim", "epochs", "batch_size", "components"):
+            _checks.positive_int(name, getattr(self, name))
+        _checks.positive_float("learning_rate", self.learning_rate)
+        _checks.seed(self.seed)
+
+    def images(self) -> tuple[np.ndarray, np.ndarray]:
+        """Training and test images, `[n, H, W, C]` float32, on the scale of the likelihood."""
+        train, test = data.load(self.data)
+        peak = np.float32(self.peak(train))
+        return (train, test) if peak == 1 else (np.rint(train * peak), np.rint(test * peak))
+
+    def peak(self, x: np.ndarray) -> float:
+        """The value that white, 1 in the images `x`, has in the data of the likelihood."""
+        return float((self.levels or data.levels(x)) - 1) if self.likelihood in _COUNTS else 1.0
+
+    def model(self, x: np.ndarray) -> VAE:
+        """A new, compiled model for images like `x`, `[n, H, W, C]`."""
+        keras.utils.set_random_seed(self.seed)
+        event_shape = x.shape[1:]
+        encoder = getattr(networks, f"{self.network}_encoder")
+        decoder = getattr(networks, f"{self.network}_decoder")
+        vae = VAE(
+            encoder(event_shape, posteriors.DiagonalNormal(self.latent_dim)),
+            decoder(self.latent_dim, self._likelihood(x)),
+            priors.StandardNormal(self.latent_dim),
+            seed=self.seed,
+        )
+        vae.compile(keras.optimizers.Adam(self.learning_rate), steps_per_execution=_STEPS_PER_EXECUTION)
+        vae.optimizer.build(vae.trainable_variables)
+        return vae
+
+    def _likelihood(self, x: np.ndarray) -> likelihoods.Likelihood:
+        make, names = LIKELIHOODS[self.likelihood]
+        arguments = {name: getattr(self, name) for name in names}
+        if "levels" in arguments and (self.quantised or "quantised" not in arguments):
+            arguments["levels"] = self.levels or data.levels(x)
+        else:
+            arguments.pop("levels", None)
+        return make(x.shape[1:], **arguments)
+
+
+def stored_settings(folder: Path) -> Settings:
+    """The settings of the run in `folder`.
+
+    Raises:
+        ValueError: for a folder that holds no run.
+    """
+    try:
+        stored = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+        known = {field.name for field in fields(Settings)}
+        if not isinstance(stored, dict) or not set(stored) <= known:
+            raise ValueError(f"settings other than {', '.join(sorted(known))}")
+        return Settings(**stored)
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise ValueError(
+            _checks.problem(
+                f"Run folder {folder}",
+                expected=f"a run, with {SETTINGS} and {MODEL}",
+                received=str(error),
+                remedy="Name the --out folder of an earlier run.",
+            )
+        ) from error
