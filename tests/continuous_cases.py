@@ -4,10 +4,12 @@ import functools
 
 import mpmath
 import numpy as np
+import tensorflow as tf
 from helpers import SHAPE
 from scipy import stats
 
 from vae_tf.likelihoods import ContinuousBernoulli, Gaussian, Laplace, StudentT
+from vae_tf_onnx.families import continuous as twins
 
 
 def exact(function):
@@ -117,3 +119,34 @@ SUPPORT = {
     "laplace_quantised_binary": np.arange(2.0),
 }
 """Of the cases whose support is not the reals: all values of a mass, a grid over a density."""
+
+TWINS = {
+    ContinuousBernoulli: twins.continuous_bernoulli,
+    Gaussian: twins.gaussian,
+    Laplace: twins.laplace,
+    StudentT: twins.student_t,
+}
+ABOVE = {Gaussian: normal_above, Laplace: laplace_above}
+
+
+def grid(*axes):
+    """All combinations, a float32 column `[n, 1]` for each axis."""
+    return [np.asarray(axis, np.float32).reshape(-1, 1) for axis in np.meshgrid(*axes, indexing="ij")]
+
+
+def checked_log_prob(likelihood, x, parameters):
+    """log p(x|z) `[B]`, eagerly; in a graph it is the same."""
+    eager = likelihood.distribution(parameters).log_prob(x)
+    graph = tf.function(lambda x, parameters: likelihood.distribution(parameters).log_prob(x))(
+        tf.constant(x), parameters
+    )
+    np.testing.assert_allclose(graph, eager, rtol=1e-6)
+    return eager.numpy()
+
+
+def gradients(likelihood, x, parameters):
+    parameters = {name: tf.constant(value) for name, value in parameters.items()}
+    with tf.GradientTape() as tape:
+        tape.watch(parameters)
+        value = likelihood.distribution(parameters).log_prob(x)
+    return tape.gradient(value, parameters, unconnected_gradients="zero")

@@ -1,13 +1,16 @@
 """The discrete likelihoods for the shared contract, beside references that know nothing of TensorFlow."""
 
 import functools
+import json
 
 import mpmath
 import numpy as np
+import tensorflow as tf
 from helpers import SHAPE
 from scipy import special, stats
 
 from vae_tf.likelihoods import Categorical, DiscretizedLogistic, MixtureOfLogistics, NegativeBinomial, Poisson
+from vae_tf_onnx.families import LIKELIHOODS
 
 mpmath.mp.dps = 50
 
@@ -84,3 +87,33 @@ CASES = {
     "negative_binomial_fixed": (lambda: NegativeBinomial(SHAPE, dispersion=0.3), negative_binomial),
     "negative_binomial_library": (lambda: NegativeBinomial(SHAPE, library_size=True), negative_binomial),
 }
+
+RAW = (-50.0, -3.0, 0.0, 0.4, 50.0)
+
+
+def extreme_inputs(likelihood, seed=0):
+    """Network outputs from RAW, all equal in the first rows, in random combination in the others."""
+    mixed = np.random.default_rng(seed).choice(RAW, size=(15, *likelihood.parameter_shape))
+    equal = np.broadcast_to(np.reshape(RAW, (-1, 1)), (len(RAW), *likelihood.parameter_shape))
+    return np.concatenate([equal, mixed]).astype(np.float32)
+
+
+def numpy_parameters(likelihood, p):
+    """What a graph puts out: the parameters `[B, *E, ...]` and the mean."""
+    parameters = likelihood.parameters_of(p)
+    mean = likelihood.mean(parameters).numpy()
+    extra = {name: np.shape(value)[mean.ndim :] for name, value in parameters.items()}
+    full = {name: np.broadcast_to(value, mean.shape + extra[name]) for name, value in parameters.items()}
+    return full | {"mean": mean}
+
+
+def twin(likelihood):
+    return LIKELIHOODS[type(likelihood).__name__](json.loads(json.dumps(likelihood.get_config())))
+
+
+def gradient(likelihood, raw, x):
+    raw = tf.constant(raw)
+    with tf.GradientTape() as tape:
+        tape.watch(raw)
+        loss = likelihood(raw).log_prob(x)
+    return tape.gradient(loss, raw).numpy()

@@ -1,4 +1,4 @@
-"""ContinuousBernoulli, Laplace, StudentT, quantised Gaussian and Laplace: accuracy where it is hard, and edges."""
+"""ContinuousBernoulli, Laplace and StudentT: accuracy where it is hard, edges, and the numpy twins."""
 
 import math
 
@@ -7,55 +7,24 @@ import pytest
 import tensorflow as tf
 from continuous_cases import (
     CASES,
+    TWINS,
+    checked_log_prob,
     continuous_bernoulli,
     continuous_bernoulli_mean,
-    laplace_above,
-    log_mass,
-    normal_above,
-    quantised_mean,
+    gradients,
+    grid,
 )
-from helpers import SHAPE, make_vae
+from helpers import SHAPE
 from scipy import optimize, special, stats
 
 from vae_tf.likelihoods import ContinuousBernoulli, Gaussian, Laplace, StudentT
 from vae_tf_onnx.families import continuous as twins
-
-TWINS = {
-    ContinuousBernoulli: twins.continuous_bernoulli,
-    Gaussian: twins.gaussian,
-    Laplace: twins.laplace,
-    StudentT: twins.student_t,
-}
-ABOVE = {Gaussian: normal_above, Laplace: laplace_above}
 
 LOGITS = np.array(
     [0, 1e-30, 1e-6, 4e-6, 0.1, 0.49999, 0.50001, 0.99999, 1.00001, 2, 7, 50, 88, 110, 1e4, 1e6], np.float32
 )
 LOGITS = np.concatenate([LOGITS, -LOGITS])  # 4e-6 is lambda = 1/2 + 1e-6
 UNIT = np.array([0, 1e-7, 0.1, 0.3, 0.5, 0.75, 1 - 6e-8, 1], np.float32)
-
-
-def grid(*axes):
-    """All combinations, a float32 column `[n, 1]` for each axis."""
-    return [np.asarray(axis, np.float32).reshape(-1, 1) for axis in np.meshgrid(*axes, indexing="ij")]
-
-
-def log_prob(likelihood, x, parameters):
-    """log p(x|z) `[B]`, eagerly; in a graph it is the same."""
-    eager = likelihood.distribution(parameters).log_prob(x)
-    graph = tf.function(lambda x, parameters: likelihood.distribution(parameters).log_prob(x))(
-        tf.constant(x), parameters
-    )
-    np.testing.assert_allclose(graph, eager, rtol=1e-6)
-    return eager.numpy()
-
-
-def gradients(likelihood, x, parameters):
-    parameters = {name: tf.constant(value) for name, value in parameters.items()}
-    with tf.GradientTape() as tape:
-        tape.watch(parameters)
-        value = likelihood.distribution(parameters).log_prob(x)
-    return tape.gradient(value, parameters, unconnected_gradients="zero")
 
 
 # --- continuous Bernoulli ------------------------------------------------------------------------------
@@ -66,7 +35,7 @@ def test_continuous_bernoulli_is_exact_for_all_logits():
     likelihood = ContinuousBernoulli((1,))
     parameters = likelihood.parameters(tf.constant(logits))
     np.testing.assert_allclose(
-        log_prob(likelihood, x, parameters), continuous_bernoulli(x, logits)[:, 0], rtol=1e-5, atol=1e-38
+        checked_log_prob(likelihood, x, parameters), continuous_bernoulli(x, logits)[:, 0], rtol=1e-5, atol=1e-38
     )
     np.testing.assert_allclose(parameters["mean"], continuous_bernoulli_mean(logits), rtol=1e-6)
     np.testing.assert_allclose(
@@ -203,94 +172,8 @@ def test_densities_are_exact_at_extremes(make, reference):
         near = (np.abs(x - mean) < 100 * scale)[:, 0]
         x, mean, scale, expected = x[near], mean[near], scale[near], expected[near]
         parameters = {"mean": mean, "scale": scale}
-    np.testing.assert_allclose(log_prob(likelihood, x, parameters), expected, rtol=1e-5)
+    np.testing.assert_allclose(checked_log_prob(likelihood, x, parameters), expected, rtol=1e-5)
     assert all(np.isfinite(value).all() for value in gradients(likelihood, x, parameters).values())
-
-
-# --- quantised -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("family", [Gaussian, Laplace])
-@pytest.mark.parametrize("levels", [2, 256])
-def test_masses_of_bins_are_exact_at_extremes(family, levels):
-    x, loc, scale = grid(
-        np.array([0, 1, levels // 2, levels - 2, levels - 1]) / (levels - 1),
-        [0, 50, -50, 0.5, 128 / 255, 128.5 / 255, 1, 1e4],
-        [1e-3, 0.02, 0.3, 50, 1e4],
-    )
-    likelihood, parameters = family((1,), quantised=True, levels=levels), {"loc": loc, "scale": scale}
-    expected = log_mass(ABOVE[family], levels)(x, loc, scale)[:, 0]
-    np.testing.assert_allclose(log_prob(likelihood, x, parameters), expected, rtol=1e-5, atol=1e-37)
-    assert all(np.isfinite(value).all() for value in gradients(likelihood, x, parameters).values())
-    twin = TWINS[family](likelihood.get_config()).log_prob(x, parameters)[:, 0]
-    np.testing.assert_allclose(twin, expected, rtol=1e-5, atol=1e-37)
-
-
-@pytest.mark.parametrize("family", [Gaussian, Laplace])
-def test_masses_sum_to_one_and_have_the_mean(family):
-    loc, scale = grid([-50, -0.2, 0, 0.3, 0.999, 50], [1e-3, 0.05, 0.3, 50])
-    parameters = {"loc": loc, "scale": scale}
-    likelihood = family((1,), quantised=True, levels=64)
-    values = (np.arange(64) / 63).astype(np.float32)
-    mass = np.exp(likelihood.distribution(parameters).log_prob(values.reshape(-1, 1, 1)).numpy().astype(np.float64))
-    np.testing.assert_allclose(mass.sum(axis=0), 1, atol=1e-6)
-    mean = likelihood.mean(parameters).numpy()[:, 0]
-    np.testing.assert_allclose(mean, values @ mass, atol=1e-6)
-    np.testing.assert_allclose(mean, quantised_mean(ABOVE[family], 64)(loc, scale)[:, 0], rtol=1e-5, atol=1e-7)
-
-
-def test_gradient_of_a_mass_is_the_difference_of_densities():
-    x, loc, scale = grid([0.0, 100 / 255, 1.0], [-0.3, 0.39, 0.6], [0.05, 0.2])
-    gradient = gradients(Gaussian((1,), quantised=True), x, {"loc": loc, "scale": scale})
-    lower = np.where(x == 0, -np.inf, x.astype(np.float64) - 0.5 / 255)
-    upper = np.where(x == 1, np.inf, x.astype(np.float64) + 0.5 / 255)
-    above = stats.norm.pdf(lower, loc, scale) - stats.norm.pdf(upper, loc, scale)
-    mass = np.exp(log_mass(normal_above, 256)(x, loc, scale))
-    np.testing.assert_allclose(gradient["loc"], above / mass, rtol=1e-4)
-
-
-def test_quantised_data_as_they_are_stored():
-    stored, scaled = (Gaussian((1,), scale=s, quantised=True, levels=n) for s, n in ((255 * 0.1, None), (0.1, 256)))
-    loc = np.array([[0.3], [0.9]], np.float32)
-    x = np.array([[80.0], [255.0]], np.float32)
-    np.testing.assert_allclose(stored(255 * loc).log_prob(x), scaled(loc).log_prob(x / 255), rtol=1e-5)
-    stored.check_data(x)
-
-
-@pytest.mark.parametrize("family", [Gaussian, Laplace])
-def test_quantised_refuses_what_is_no_level(family):
-    likelihood = family((2,), scale=0.1, quantised=True)
-    x = np.array([[0.5, 1.0]], np.float32)
-    message = f"Data for {family.__name__}: expected 256 levels"
-    with pytest.raises(ValueError, match=message):
-        likelihood.check_data(x)
-    assert likelihood(np.zeros((1, 2), np.float32)).log_prob(x)[0] == -np.inf
-    parameters = {name: np.full((1, 2), 0.1, np.float32) for name in ("loc", "scale")}
-    with pytest.raises(ValueError, match=message):
-        TWINS[family](likelihood.get_config()).log_prob(x, parameters)
-    with pytest.raises(ValueError, match="levels: expected at least 2"):
-        family((2,), quantised=True, levels=1)
-    family((2,)).check_data(x)
-
-
-def test_what_quantised_changes():
-    plain, quantised = Gaussian(SHAPE), Gaussian(SHAPE, quantised=True)
-    assert (plain.measure, quantised.measure) == ("density", "mass")
-    inputs = np.zeros((1, *SHAPE), np.float32)
-    assert list(plain.parameters(inputs)) == ["mean", "scale"]
-    assert list(quantised.parameters(inputs)) == ["loc", "scale"]
-    assert quantised.equivalence() is None
-    quantised.update(quantised(inputs), inputs + 0.25)
-    assert float(quantised.scale) == pytest.approx(0.25), "the scale is that of the residual around loc"
-
-
-def test_a_quantised_model_trains():
-    vae = make_vae(Gaussian(SHAPE, quantised=True))
-    x = (np.random.default_rng(0).integers(0, 256, (64, *SHAPE)) / 255).astype(np.float32)
-    history = vae.fit(x, epochs=2, batch_size=32, verbose=0).history
-    assert np.isfinite(history["loss"]).all()
-    draws = vae.sample(4, seed=0)
-    np.testing.assert_allclose(draws, np.rint(draws * 255) / 255, atol=1e-6)
 
 
 # --- numpy twins ---------------------------------------------------------------------------------------

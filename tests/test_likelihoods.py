@@ -1,42 +1,16 @@
-"""Likelihoods against scipy, against the pointwise losses they are, and against themselves after a round trip."""
+"""Gaussian and Bernoulli: the pointwise losses they are, how sigma is found, and what they refuse."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import SCALES, SHAPE, make_likelihood
-from scipy import stats
+from helpers import SHAPE, make_likelihood
 
 import vae_tf
-from vae_tf.likelihoods import Bernoulli, Gaussian, Likelihood
-from vae_tf.testing import check_likelihood
-
-ALL = (*SCALES, "bernoulli")
+from vae_tf.likelihoods import Bernoulli, Gaussian
 
 
 def raw_inputs(likelihood, n=5, seed=0):
     return np.random.default_rng(seed).normal(size=(n, *likelihood.parameter_shape)).astype(np.float32)
-
-
-def scipy_log_prob(likelihood, x, parameters):
-    if isinstance(likelihood, Bernoulli):
-        terms = stats.bernoulli.logpmf(x, 1 / (1 + np.exp(-parameters["logits"].astype(np.float64))))
-    else:
-        terms = stats.norm.logpdf(x.astype(np.float64), parameters["mean"], parameters["scale"])
-    return terms.sum(axis=(1, 2, 3))
-
-
-@pytest.mark.parametrize("name", ALL)
-def test_contract(name):
-    check_likelihood(lambda: make_likelihood(name), scipy_log_prob)
-
-
-def test_every_likelihood_is_in_the_contract():
-    def final(cls):
-        children = cls.__subclasses__()
-        return {cls} if not children else set().union(*map(final, children))
-
-    mine = {cls for cls in final(Likelihood) if cls.__module__.startswith("vae_tf.")}
-    assert mine == {type(make_likelihood(name)) for name in ALL}
 
 
 @pytest.mark.parametrize("name", [0.3, 1.0, 7e-4, "learned", "optimal", "bernoulli"])

@@ -1,51 +1,13 @@
-"""Logistic distributions on grey levels: what DiscretizedLogistic and MixtureOfLogistics share."""
+"""One logistic on grey levels: what DiscretizedLogistic and MixtureOfLogistics share."""
 
 from __future__ import annotations
 
-import abc
 import math
-from typing import Any, ClassVar, Literal
 
-import numpy as np
 import tensorflow as tf
 
 from vae_tf.likelihoods._levels import Levels
-from vae_tf.likelihoods._pointwise import PointwiseLikelihood
-
-_SMALLEST_UNIFORM = 2.0**-25  # half a step of float32 noise: its logit is finite
-
-
-class OnLevels(PointwiseLikelihood):
-    """A likelihood on the levels of quantised data; see DiscretizedLogistic."""
-
-    measure: ClassVar[Literal["density", "mass"]] = "mass"
-
-    def __init__(self, event_shape: tuple[int, ...], levels: int | None = None, **kwargs: Any) -> None:
-        super().__init__(event_shape, **kwargs)
-        self.levels = Levels(levels)
-        self.levels_argument = levels
-
-    @abc.abstractmethod
-    def log_mass(self, index: tf.Tensor, parameters: dict[str, tf.Tensor]) -> tf.Tensor:
-        """log p(x|z) in nats for each dimension, `[*K, B, *E]`, where x is the level of this number."""
-
-    def pointwise_log_prob(self, x: tf.Tensor, parameters: dict[str, tf.Tensor]) -> tf.Tensor:
-        """See PointwiseLikelihood.pointwise_log_prob."""
-        holds = self.levels.holds(x)
-        log_mass = self.log_mass(tf.where(holds, self.levels.index(x), 0.0), parameters)
-        return tf.where(holds, log_mass, -math.inf)
-
-    def equivalence(self) -> None:
-        """None; see Likelihood.equivalence."""
-
-    def check_data(self, x: np.ndarray) -> None:
-        """See Likelihood.check_data."""
-        super().check_data(x)
-        self.levels.check(x, type(self).__name__)
-
-    def get_config(self) -> dict[str, Any]:
-        """See DistributionLayer.get_config."""
-        return super().get_config() | {"levels": self.levels_argument}
+from vae_tf.likelihoods._on_levels import HALF_STEP
 
 
 def scale_from(raw: tf.Tensor, levels: Levels) -> tf.Tensor:
@@ -89,7 +51,7 @@ def clipped_mean(loc: tf.Tensor, scale: tf.Tensor, levels: Levels) -> tf.Tensor:
 
 def quantile(uniform: tf.Tensor, loc: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
     """The logistic's value at a uniform number in [0, 1)."""
-    uniform = tf.maximum(tf.cast(uniform, loc.dtype), _SMALLEST_UNIFORM)
+    uniform = tf.maximum(tf.cast(uniform, loc.dtype), HALF_STEP)
     return loc + scale * (tf.math.log(uniform) - tf.math.log1p(-uniform))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import tensorflow as tf
 import tf_keras as keras
 
-from vae_tf.likelihoods._logistic import OnLevels
+from vae_tf.likelihoods._on_levels import OnLevels, centred, cumulative
 
 
 @keras.saving.register_keras_serializable("vae_tf")
@@ -67,8 +67,8 @@ class Categorical(OnLevels):
     def observe(self, noise: tf.Tensor, parameters: dict[str, tf.Tensor]) -> tf.Tensor:
         """See Likelihood.observe."""
         logits = parameters["logits"]
-        passed = tf.cumsum(tf.nn.softmax(tf.cast(logits, tf.float64)), axis=-1)[..., :-1]
-        columns, restore = _columns(tf.cast(noise, tf.float64), passed[..., 0])
+        passed = cumulative(logits)
+        columns, restore = _columns(centred(noise), passed[..., 0])
         return self.levels.width * tf.cast(restore(tf.searchsorted(passed, columns, side="right")), logits.dtype)
 
 

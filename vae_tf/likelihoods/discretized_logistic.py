@@ -7,7 +7,7 @@ import tf_keras as keras
 from tensorflow_probability import distributions as tfd
 
 from vae_tf.likelihoods import _logistic
-from vae_tf.likelihoods._logistic import OnLevels
+from vae_tf.likelihoods._on_levels import OnLevels
 
 
 @keras.saving.register_keras_serializable("vae_tf")

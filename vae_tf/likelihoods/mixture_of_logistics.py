@@ -11,7 +11,7 @@ from tensorflow_probability import distributions as tfd
 
 from vae_tf import _checks
 from vae_tf.likelihoods import _logistic
-from vae_tf.likelihoods._logistic import OnLevels
+from vae_tf.likelihoods._on_levels import OnLevels, centred, cumulative
 
 
 @keras.saving.register_keras_serializable("vae_tf")
@@ -95,8 +95,8 @@ class MixtureOfLogistics(OnLevels):
     def observe(self, noise: tf.Tensor, parameters: dict[str, tf.Tensor]) -> tf.Tensor:
         """See Likelihood.observe."""
         noise = tf.convert_to_tensor(noise)
-        passed = tf.cumsum(tf.nn.softmax(tf.cast(parameters["logits"], tf.float64)), axis=-1)[..., :-1]
-        pick = tf.reduce_sum(tf.cast(tf.cast(noise[..., :1], tf.float64) >= passed, tf.int32), axis=-1)
+        passed = centred(noise[..., :1]) >= cumulative(parameters["logits"])
+        pick = tf.reduce_sum(tf.cast(passed, tf.int32), axis=-1)
         chosen = tf.one_hot(pick, self.components, dtype=parameters["locs"].dtype)
         loc, scale = (tf.reduce_sum(chosen * parameters[name], axis=-1) for name in ("locs", "scales"))
         return self.levels.nearest(_logistic.quantile(noise[..., 1], loc, scale))

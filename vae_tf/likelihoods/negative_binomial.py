@@ -48,7 +48,7 @@ class NegativeBinomial(Counts):
             "network": the network puts out alpha as well, twice the channels.
             A positive number: fixed.
         min_dispersion: floor of a trained alpha, `min_dispersion + exp(raw)`, linear in raw beyond raw = 0:
-            at 1e-6 counts up to 1e5 are as good as Poisson.
+            at 1e-6 the variance of a mean of 10,000 is 1 % above Poisson's.
         decay: see Likelihood.
         **kwargs: as for every Keras layer.
 
@@ -99,20 +99,8 @@ class NegativeBinomial(Counts):
         return (*outer, 2 * last if self.dispersion_mode == "network" else last)
 
     def build(self, input_shape: Any) -> None:
-        """See DistributionLayer.build; with a library size also for the shapes of `[raw, library]`."""
-        shapes = input_shape if _is_pair(input_shape) else [input_shape]
-        if len(shapes) > 1:
-            library = tuple(tf.TensorShape(shapes[1]))
-            if not self.library_size or library[1:] not in ((), (1,)):
-                raise ValueError(
-                    _checks.problem(
-                        f"Second input of NegativeBinomial '{self.name}'",
-                        expected="a library size [B] or [B, 1]" if self.library_size else "none",
-                        received=f"shape {list(library)}",
-                        remedy="Pass [raw, library], and library_size=True to the layer.",
-                    )
-                )
-        super().build(shapes[0])
+        """See DistributionLayer.build; of `[raw, library]` it looks at raw."""
+        super().build(input_shape[0] if _is_pair(input_shape) else input_shape)
 
     def _make_distribution(self, inputs: Any) -> tfd.Distribution:
         if not isinstance(inputs, list | tuple):
@@ -136,10 +124,24 @@ class NegativeBinomial(Counts):
         return tf.reshape((1 - _SPREAD) * share + _SPREAD / self.dims, (-1, *self.event_shape))
 
     def at_library_size(self, p: tfd.Distribution, library: tf.Tensor) -> tfd.Distribution:
-        """p(x|z) with the means of each example scaled to the sum `library`, `[B]` or `[B, 1]`."""
+        """p(x|z) with the means of each example scaled to the sum `library`, `[B]` or `[B, 1]`.
+
+        Raises:
+            ValueError: for a library of another shape, or a layer without `library_size=True`.
+        """
+        library = tf.cast(library, self.compute_dtype)
+        if not self.library_size or library.shape[1:] not in ((), (1,)):
+            raise ValueError(
+                _checks.problem(
+                    f"Library size of NegativeBinomial '{self.name}'",
+                    expected="shape [B] or [B, 1], and a layer with library_size=True",
+                    received=f"shape {library.shape.as_list()} and library_size={self.library_size}",
+                    remedy="Pass one positive number per example to a layer made with library_size=True.",
+                )
+            )
         parameters = self.parameters_of(p)
         axes = tuple(range(1, len(self.event_shape) + 1))
-        library = tf.reshape(tf.cast(library, self.compute_dtype), (-1, *(1 for _ in axes)))
+        library = tf.reshape(library, (-1, *(1 for _ in axes)))
         share = parameters["mean"] / tf.reduce_sum(parameters["mean"], axis=axes, keepdims=True)
         return self.distribution(parameters | {"mean": library * share})
 

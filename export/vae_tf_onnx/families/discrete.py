@@ -11,7 +11,7 @@ import numpy as np
 
 from vae_tf_onnx.families._base import Array, Config, Family, Parameters, uniform_noise
 
-_SMALLEST_UNIFORM = 2.0**-25
+_HALF_STEP = 2.0**-25  # of uniform float32 noise, which may be 0
 _TOLERANCE = 1e-3  # of a level
 _COUNTS = "whole numbers of at least 0"
 
@@ -131,14 +131,14 @@ def _log_mass(index: Array, loc: Array, scale: Array, levels: _Levels) -> Array:
 
 
 def _quantile(uniform: Array, loc: Array, scale: Array) -> Array:
-    uniform = np.maximum(uniform, _SMALLEST_UNIFORM)
+    uniform = np.maximum(uniform, _HALF_STEP)
     return loc + scale * (np.log(uniform) - np.log1p(-uniform))
 
 
 def _pick(uniform: Array, logits: Array) -> Array:
     """The number of the class at each uniform number: the classes whose cumulative probability it has passed."""
     passed = np.cumsum(np.exp(_log_softmax(logits)), axis=-1)[..., :-1]
-    return (uniform[..., None] >= passed).sum(axis=-1)
+    return (uniform[..., None].astype(np.float64) + _HALF_STEP >= passed).sum(axis=-1)
 
 
 def _logsumexp(values: Array) -> Array:

@@ -1,0 +1,177 @@
+"""Likelihoods of counts: accuracy where it is hard, refusals, and library sizes."""
+
+import mpmath
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras as keras
+from discrete_cases import CASES, extreme_inputs, gradient, numpy_parameters, twin
+
+from vae_tf.likelihoods import NegativeBinomial, Poisson
+
+COUNTS = np.float32([0, 1, 7, 1000, 1e6])
+MEANS = np.float32([1e-6, 0.5, 1000, 1e6, 3.7e7])
+
+
+def grid(*axes):
+    return [axis.reshape(-1, 1) for axis in np.meshgrid(*axes)]
+
+
+def check_counts(likelihood, x, parameters, expected):
+    """Both implementations, eager and compiled, on `[B, 1]`."""
+    log_prob = tf.function(lambda x, p: likelihood.distribution(p).log_prob(x), autograph=False)
+    tensors = {name: tf.constant(value) for name, value in parameters.items()}
+    np.testing.assert_allclose(likelihood.distribution(tensors).log_prob(x), expected, rtol=1e-6)
+    np.testing.assert_allclose(log_prob(x, tensors), expected, rtol=1e-6)
+    np.testing.assert_allclose(twin(likelihood).log_prob(x, parameters)[:, 0], expected, rtol=1e-6)
+
+
+def test_extreme_poisson():
+    x, mean = grid(COUNTS, MEANS)
+
+    def exact(x, mean):
+        x, mean = mpmath.mpf(float(x)), mpmath.mpf(float(mean))
+        return float(x * mpmath.log(mean) - mean - mpmath.loggamma(x + 1))
+
+    check_counts(Poisson((1,)), x, {"mean": mean}, np.vectorize(exact)(x, mean)[:, 0])
+
+
+def test_extreme_negative_binomial():
+    x, mean, dispersion = grid(COUNTS, MEANS, np.float32([1e-12, 1e-6, 1e-2, 1, 50]))
+
+    def exact(x, mean, dispersion):
+        x, mean, count = mpmath.mpf(float(x)), mpmath.mpf(float(mean)), 1 / mpmath.mpf(float(dispersion))
+        choices = mpmath.loggamma(x + count) - mpmath.loggamma(count) - mpmath.loggamma(x + 1)
+        return float(choices + x * mpmath.log(mean / (mean + count)) - count * mpmath.log1p(mean / count))
+
+    parameters = {"mean": mean, "dispersion": dispersion}
+    check_counts(NegativeBinomial((1,)), x, parameters, np.vectorize(exact)(x, mean, dispersion)[:, 0])
+
+
+@pytest.mark.parametrize(
+    "make", [Poisson, NegativeBinomial, lambda shape: NegativeBinomial(shape, dispersion="network")]
+)
+def test_gradients_of_counts_are_finite(make):
+    likelihood = make((1,))
+    raw = extreme_inputs(likelihood)
+    for x in (0.0, 1.0, 1e6, 0.5, -1.0, np.nan, np.inf):
+        assert np.isfinite(gradient(likelihood, raw, np.full((20, 1), x, np.float32))).all()
+
+
+def test_the_rate_neither_overflows_nor_dies():
+    likelihood, raw = Poisson((1,)), tf.constant([[-50.0], [0.0], [13.8155], [50.0], [1e4]])
+    with tf.GradientTape() as tape:
+        tape.watch(raw)
+        mean = likelihood.parameters(raw)["mean"]
+    np.testing.assert_allclose(mean[:, 0], [1e-6, 1 + 1e-6, 1e6, 3.72e7, 1e10], rtol=1e-2)
+    assert (tape.gradient(mean, raw).numpy() > 0).all()
+
+
+@pytest.mark.parametrize("make", [Poisson, NegativeBinomial])
+@pytest.mark.parametrize("value", [-1.0, 0.5])
+def test_counts_refuse_what_is_no_count(make, value):
+    likelihood, x = make((2,)), np.float32([[3.0, value]])
+    with pytest.raises(ValueError, match=rf"expected whole numbers of at least 0, received .*{value:g} among them"):
+        likelihood.check_data(x)
+    p = likelihood(np.zeros((1, 2), np.float32))
+    assert np.isneginf(p.log_prob(x)).all()
+    with pytest.raises(ValueError, match="expected whole numbers of at least 0"):
+        twin(likelihood).log_prob(x, numpy_parameters(likelihood, p))
+
+
+@pytest.mark.parametrize("name", ["poisson", "negative_binomial"])
+def test_draws_of_counts_do_not_depend_on_the_chunk(name):
+    likelihood = CASES[name][0]()
+    parameters = likelihood.parameters_of(likelihood(np.full((6, 64), 2.0, np.float32)))
+    noise = likelihood.noise(np.random.default_rng(0), 6)
+    whole = likelihood.observe(noise, parameters)
+    halves = [
+        likelihood.observe(noise[i : i + 3], likelihood.parameters_of(likelihood(np.full((3, 64), 2.0, np.float32))))
+        for i in (0, 3)
+    ]
+    np.testing.assert_array_equal(whole, np.concatenate(halves))
+
+
+def test_a_small_dispersion_is_poisson():
+    raw, x = np.float32([[1.0, 3.0, 5.0]]), np.float32([[2.0, 30.0, 140.0]])
+    expected = Poisson((3,))(raw).log_prob(x)
+    np.testing.assert_allclose(NegativeBinomial((3,), dispersion=1e-9)(raw).log_prob(x), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dispersion", [0, -1.0, float("nan"), True, None, "best"])
+def test_bad_dispersions(dispersion):
+    with pytest.raises(ValueError, match="dispersion: expected"):
+        NegativeBinomial((2,), dispersion=dispersion)
+
+
+# --- library size ----------------------------------------------------------------------------------------
+
+RAW_SHARES = np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32)
+LIBRARY = np.float32([10, 100, 1000])
+
+
+@pytest.mark.parametrize("library", [LIBRARY, LIBRARY[:, None]])
+def test_the_mean_sums_to_the_library(library):
+    likelihood = NegativeBinomial((5,), library_size=True)
+    np.testing.assert_allclose(likelihood(RAW_SHARES).mean().numpy().sum(axis=1), 1.0, rtol=1e-5)
+    p = likelihood([RAW_SHARES, library])
+    np.testing.assert_allclose(p.mean().numpy().sum(axis=1), LIBRARY, rtol=1e-5)
+    again = likelihood.at_library_size(likelihood(RAW_SHARES), library)
+    np.testing.assert_allclose(again.mean(), p.mean(), rtol=1e-5)
+    weights = np.exp(RAW_SHARES.astype(np.float64))
+    np.testing.assert_allclose(p.mean() / LIBRARY[:, None], weights / weights.sum(axis=1, keepdims=True), rtol=1e-4)
+
+
+def test_given_the_data_the_library_is_their_total():
+    likelihood, x = NegativeBinomial((5,), library_size=True), np.float32([[0, 1, 2, 3, 4], [0] * 5, [1e6, 0, 0, 0, 1]])
+    p = likelihood(RAW_SHARES)
+    given = likelihood.given(p, x)
+    expected = likelihood([RAW_SHARES, x.sum(axis=1)])
+    np.testing.assert_allclose(given.log_prob(x), expected.log_prob(x), rtol=1e-5, atol=1e-12)
+    received = twin(likelihood).log_prob(x, numpy_parameters(likelihood, p)).sum(axis=1)
+    np.testing.assert_allclose(received, given.log_prob(x), rtol=1e-5, atol=1e-12)
+    assert np.isfinite(gradient(likelihood, RAW_SHARES, x)).all()
+    plain = NegativeBinomial((5,))
+    p = plain(RAW_SHARES)
+    assert plain.given(p, x) is p
+
+
+def test_the_running_library_follows_the_totals():
+    likelihood = NegativeBinomial((5,), library_size=True)
+    x = np.float32([[2] * 5, [4] * 5, [1e3] * 5])
+    p = likelihood.given(likelihood(RAW_SHARES), x)
+    likelihood.update(p, x, tf.constant([1.0, 1.0, 0.0]))
+    assert float(likelihood.running_library) == pytest.approx(15.0)
+    likelihood.update(p, x[:1], tf.constant([0.0]))
+    assert float(likelihood.running_library) == pytest.approx(15.0)
+    np.testing.assert_allclose(likelihood(RAW_SHARES).mean().numpy().sum(axis=1), 15.0, rtol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(), (1,)])
+def test_a_model_with_a_library_as_input_can_be_saved(tmp_path, shape):
+    inputs = [keras.Input((5,)), keras.Input(shape)]
+    model = keras.Model(inputs, NegativeBinomial((5,), library_size=True)(inputs))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    library = LIBRARY.reshape(-1, *shape)
+    np.testing.assert_array_equal(loaded([RAW_SHARES, library]).mean(), model([RAW_SHARES, library]).mean())
+
+
+def test_bad_libraries():
+    with pytest.raises(ValueError, match=r"expected shape \[B\] or \[B, 1\].* received shape \[3, 5\]"):
+        NegativeBinomial((5,), library_size=True)([RAW_SHARES, RAW_SHARES])
+    with pytest.raises(ValueError, match=r"received shape \[3\] and library_size=False"):
+        NegativeBinomial((5,))([RAW_SHARES, LIBRARY])
+
+
+def test_a_vae_of_counts_learns_their_shares(make_vae):
+    """From shares alone: the totals spread over two decades, and are given."""
+    rng = np.random.default_rng(0)
+    rate = np.linspace(0.1, 2, 64).reshape(8, 8, 1)
+    x = rng.poisson(rate * 10 ** rng.uniform(-1, 1, size=(256, 1, 1, 1))).astype(np.float32)
+    likelihood = NegativeBinomial((8, 8, 1), library_size=True)
+    vae = make_vae(likelihood)
+    losses = vae.fit(x, epochs=3, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    assert float(likelihood.running_library) == pytest.approx(x.sum(axis=(1, 2, 3)).mean(), rel=0.3)
+    np.testing.assert_allclose(vae.reconstruct(x[:5]).sum(axis=(1, 2, 3)), x[:5].sum(axis=(1, 2, 3)), rtol=1e-4)
