@@ -16,7 +16,7 @@ mpmath.mp.dps = 50
 
 
 def level_of(likelihood, x):
-    return np.rint(x.astype(np.float64) / likelihood.levels.width)
+    return np.rint(x.astype(np.float64) / likelihood.grid.width)
 
 
 @functools.partial(np.frompyfunc, nin=5, nout=1)
@@ -32,7 +32,7 @@ def logistic_mass(index, loc, scale, width, count):
 
 
 def exact_width(likelihood):
-    return mpmath.mpf(likelihood.levels.peak) / (likelihood.levels.count - 1)
+    return mpmath.mpf(likelihood.grid.peak) / (likelihood.grid.count - 1)
 
 
 def mpmath_log(values):
@@ -40,13 +40,13 @@ def mpmath_log(values):
 
 
 def discretized_logistic(likelihood, x, parameters):
-    width, count = exact_width(likelihood), likelihood.levels.count
+    width, count = exact_width(likelihood), likelihood.grid.count
     masses = logistic_mass(level_of(likelihood, x), parameters["loc"], parameters["scale"], width, count)
     return sum_of_event(mpmath_log(masses))
 
 
 def mixture_of_logistics(likelihood, x, parameters):
-    width, count = exact_width(likelihood), likelihood.levels.count
+    width, count = exact_width(likelihood), likelihood.grid.count
     index = level_of(likelihood, x)[..., None]
     masses = logistic_mass(index, parameters["locs"], parameters["scales"], width, count)
     weights = np.frompyfunc(mpmath.exp, 1, 1)(parameters["logits"].astype(np.float64).astype(object))

@@ -68,7 +68,10 @@ def independent(normal, likelihood):
     [
         (gaussian_but("Loud", observe=lambda self, noise, p: p["mean"] + 2 * p["scale"] * noise), "draws have the law"),
         (gaussian_but("Biased", mean=lambda self, p: p["mean"] + 0.1), r"mean is E\[x\|z\]"),
-        (gaussian_but("Unbounded", parameters=lambda self, raw: {"mean": raw, "scale": 0.1 + tf.sqrt(tf.abs(raw))}), "finite"),
+        (
+            gaussian_but("Unbounded", parameters=lambda self, raw: {"mean": raw, "scale": 0.1 + tf.sqrt(tf.abs(raw))}),
+            "finite",
+        ),
         (
             gaussian_but(
                 "Wide", distribution=lambda self, p: independent(tfd.Normal(p["mean"], 0.1 + p["scale"]), self)

@@ -23,8 +23,8 @@ def test_extreme_masses_on_levels(name, levels):
     raw = extreme_inputs(likelihood)
     p, compiled = likelihood(raw), tf.function(lambda raw, x: likelihood(raw).log_prob(x), autograph=False)
     parameters = numpy_parameters(likelihood, p)
-    for index in {0, 1, likelihood.levels.count // 3, likelihood.levels.count - 1}:
-        x = np.full((len(raw), 1), index * likelihood.levels.width, np.float32)
+    for index in {0, 1, likelihood.grid.count // 3, likelihood.grid.count - 1}:
+        x = np.full((len(raw), 1), index * likelihood.grid.width, np.float32)
         expected = reference(likelihood, x, parameters)
         np.testing.assert_allclose(p.log_prob(x), expected, rtol=1e-6, atol=1e-15)
         np.testing.assert_allclose(compiled(raw, x), expected, rtol=1e-6, atol=1e-15)

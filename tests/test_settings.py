@@ -26,9 +26,9 @@ def test_every_likelihood_trains_on_the_digits(name):
     x = binary(x) if name == "bernoulli" else x
     vae = settings.model(x)
     vae.likelihood.check_data(x)
-    logs = vae.train_on_batch(x, return_dict=True)
-    assert np.isfinite(logs["loss"])
-    assert logs["elbo"] == pytest.approx(-logs["loss"])
+    history = vae.fit(x, batch_size=64, verbose=0).history
+    assert np.isfinite(history["loss"]).all()
+    assert history["elbo"][0] == pytest.approx(-history["loss"][0])
     means = vae.sample(3, seed=0, observation_noise=False) / settings.peak(data.load("digits")[0])
     assert means.min() > -1
     assert means.max() < 2, "on the scale of the images"

@@ -64,7 +64,7 @@ class MSEEquivalence(keras.callbacks.Callback):
         elif isinstance(likelihood, Gaussian):
             kl_weight = float(value_at(getattr(self.model.objective, "kl_weight", 1.0), self.model._progress()))
             logs.update(_track(np.asarray(scale, np.float64), np.asarray(likelihood.precision) / 2, kl_weight))
-            self._warn_if_off(np.sqrt(np.mean(np.square(scale))), rmse, likelihood)
+            self._warn_if_off(np.sqrt(np.mean(np.square(likelihood.scale))), rmse, likelihood)
         elif scale is not None:
             logs["scale"] = float(np.mean(scale))
             logs |= {"mae_scale": float(np.mean(1 / scale))} if isinstance(likelihood, Laplace) else {}

@@ -14,10 +14,7 @@ import click
 from vae_tf import _quiet
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from vae_tf.run import Run
-    from vae_tf.vae import VAE
 
 _PLUGINS = "vae_tf.commands"
 _ONNX_COMMANDS = ("export", "check", "sample")
@@ -148,8 +145,8 @@ def evaluate(run: Path, data: str | None, num_samples: int | None, **options: in
     if given and num_samples is None:
         raise click.UsageError(f"--{', --'.join(given).replace('_', '-')}: of the table; add --num-samples.")
     _quiet.import_tensorflow()
+    from vae_tf import _scores, saving, settings
     from vae_tf import data as datasets
-    from vae_tf import saving, settings
 
     if run.is_dir():
         stored = settings.stored_settings(run)
@@ -160,7 +157,7 @@ def evaluate(run: Path, data: str | None, num_samples: int | None, **options: in
         train, x = datasets.load(data)
     vae = saving.load(run / settings.MODEL if run.is_dir() else run)
     if num_samples is not None:
-        click.echo(_scores(vae, train, x, num_samples, given))
+        click.echo(_scores.table(vae, train, x, num_samples, **given))
         return
     logs = vae.evaluate(x, batch_size=256, verbose=0, return_dict=True)
     click.echo(f"test -ELBO   {logs['distortion'] + logs['rate']:12.4f} nats per example")
@@ -170,26 +167,6 @@ def evaluate(run: Path, data: str | None, num_samples: int | None, **options: in
     if equivalence is not None:
         factor = f"{equivalence.scale_factor:.4g} x summed {equivalence.loss} + {equivalence.constant:.4g}"
         click.echo(f"-log p(x|z) = {factor}")
-
-
-def _scores(vae: VAE, train: np.ndarray, x: np.ndarray, num_samples: int, options: dict[str, Any]) -> str:
-    """The table of `evaluate`; a note below it where bits per dimension are not defined."""
-    from vae_tf import _estimate, evaluation
-    from vae_tf import data as datasets
-
-    log_likelihood = evaluation.log_likelihood(vae, x, num_samples, **options)
-    rows = {"ELBO": evaluation.elbo(vae, x, min(num_samples, 100), **options), "log-likelihood": log_likelihood}
-    note = ""
-    if log_likelihood.measure == "mass":
-        rows["bits per dimension"] = log_likelihood.in_bits(vae.likelihood.dims)
-    else:
-        try:
-            levels = datasets.levels(train)
-            rows["bits per dimension"] = evaluation.bits_per_dim(vae, x, num_samples, levels=levels, **options)
-        except ValueError as error:
-            note = f"\nNo bits per dimension. {error}"
-    header = ["test images", *_estimate.HEADER]
-    return _estimate.aligned([header, *([name, *row.cells()] for name, row in rows.items())]) + note
 
 
 @cli.command()

@@ -146,13 +146,10 @@ def measure(family, images, rounds):
     for name, times in seconds.items():
         ratios = [theirs / own for theirs, own in zip(times, seconds["vae_tf"], strict=True)]
         median = statistics.median(times)
-        print(
-            f"| {family} | {name} | {DRAWS / median:,.0f} | {flops(1) / median / 1e9:.0f} "
-            f"| {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) | {values[name]:.2f} |".replace(
-                "nan", ""
-            ),
-            flush=True,
-        )
+        spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+        value = "" if math.isnan(values[name]) else f"{values[name]:.2f}"
+        rates = f"{DRAWS / median:,.0f} | {flops(1) / median / 1e9:.0f}"
+        print(f"| {family} | {name} | {rates} | {spread} | {value} |", flush=True)
 
 
 def main():

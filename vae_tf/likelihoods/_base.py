@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 import tensorflow as tf
@@ -31,7 +31,7 @@ class Likelihood(DistributionLayer):
         ValueError: for a shape that is not positive, or a decay outside [0, 1).
     """
 
-    measure: ClassVar[Literal["density", "mass"]] = "density"
+    measure: Literal["density", "mass"] = "density"
     """Whether log_prob is that of a density on the reals or of a mass on countable values."""
 
     def __init__(self, event_shape: tuple[int, ...], *, decay: float = 0.95, **kwargs: Any) -> None:
@@ -98,13 +98,8 @@ class Likelihood(DistributionLayer):
             weight: of the examples, `[B]`; None weighs them equally.
         """
         squared = tf.math.squared_difference(tf.stop_gradient(self._center(p)), x)
-        mse = tf.reduce_mean(squared)
-        if weight is not None:
-            per_example = tf.reduce_mean(squared, axis=tuple(range(1, squared.shape.rank)))
-            mean = tf.math.divide_no_nan(tf.reduce_sum(weight * per_example), tf.reduce_sum(weight))
-            mse = tf.where(tf.reduce_sum(weight) > 0, mean, self.running_mse)
         self.update_count.assign_add(1.0)
-        self._average(self.running_mse, mse)
+        self._average(self.running_mse, weighted_mean(squared, weight, self.running_mse))
         return p
 
     def _center(self, p: tfd.Distribution) -> tf.Tensor:
@@ -118,3 +113,12 @@ class Likelihood(DistributionLayer):
     def get_config(self) -> dict[str, Any]:
         """See DistributionLayer.get_config."""
         return super().get_config() | {"event_shape": list(self.event_shape), "decay": self.decay}
+
+
+def weighted_mean(values: tf.Tensor, weight: tf.Tensor | None, otherwise: tf.Tensor) -> tf.Tensor:
+    """The mean of `[B, *E]` over all axes, the examples weighted; `otherwise` where every weight is zero."""
+    if weight is None:
+        return tf.reduce_mean(values)
+    per_example = tf.reduce_mean(tf.reshape(values, (tf.shape(weight)[0], -1)), axis=1)
+    total = tf.reduce_sum(weight)
+    return tf.where(total > 0, tf.math.divide_no_nan(tf.reduce_sum(weight * per_example), total), otherwise)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import math
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -16,7 +16,7 @@ from vae_tf.likelihoods._pointwise import PointwiseLikelihood
 class Counts(PointwiseLikelihood):
     """A likelihood of counts, whose draws numpy makes: each has its own generator, of the seed that is its noise."""
 
-    measure: ClassVar[Literal["density", "mass"]] = "mass"
+    measure = "mass"
     drawn_from: ClassVar[tuple[str, ...]] = ("mean",)
     """Names of the parameters that `draw_counts` takes."""
 
@@ -35,6 +35,11 @@ class Counts(PointwiseLikelihood):
         wide = {name: tf.cast(value, tf.float64) for name, value in parameters.items()}
         log_mass = self.log_mass(tf.cast(tf.where(counts, x, 0.0), tf.float64), wide)
         return tf.where(counts, tf.cast(log_mass, x.dtype), -math.inf)
+
+    @property
+    def data_range(self) -> tuple[float, float]:
+        """See Likelihood.data_range; float32 holds every count up to here."""
+        return 0.0, 2.0**24
 
     def equivalence(self) -> None:
         """None; see Likelihood.equivalence."""

@@ -146,12 +146,3 @@ class LocationScale(PointwiseLikelihood):
     def get_config(self) -> dict[str, Any]:
         """See DistributionLayer.get_config."""
         return super().get_config() | {"scale": self.scale_mode, "min_scale": self.min_scale}
-
-
-def weighted_mean(values: tf.Tensor, weight: tf.Tensor | None, otherwise: tf.Tensor) -> tf.Tensor:
-    """The mean of `[B, *E]` over all axes, the examples weighted; `otherwise` where every weight is zero."""
-    per_example = tf.reduce_mean(values, axis=tuple(range(1, values.shape.rank)))
-    if weight is None:
-        return tf.reduce_mean(per_example)
-    total = tf.reduce_sum(weight)
-    return tf.where(total > 0, tf.math.divide_no_nan(tf.reduce_sum(weight * per_example), total), otherwise)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import math
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -19,12 +19,12 @@ HALF_STEP = 2.0**-25
 class OnLevels(PointwiseLikelihood):
     """A likelihood on the levels of quantised data; see DiscretizedLogistic."""
 
-    measure: ClassVar[Literal["density", "mass"]] = "mass"
+    measure = "mass"
 
     def __init__(self, event_shape: tuple[int, ...], levels: int | None = None, **kwargs: Any) -> None:
         super().__init__(event_shape, **kwargs)
-        self.levels = Levels(levels)
-        self.levels_argument = levels
+        self.grid = Levels(levels)
+        self.levels = levels
 
     @abc.abstractmethod
     def log_mass(self, index: tf.Tensor, parameters: dict[str, tf.Tensor]) -> tf.Tensor:
@@ -32,9 +32,14 @@ class OnLevels(PointwiseLikelihood):
 
     def pointwise_log_prob(self, x: tf.Tensor, parameters: dict[str, tf.Tensor]) -> tf.Tensor:
         """See PointwiseLikelihood.pointwise_log_prob."""
-        holds = self.levels.holds(x)
-        log_mass = self.log_mass(tf.where(holds, self.levels.index(x), 0.0), parameters)
+        holds = self.grid.holds(x)
+        log_mass = self.log_mass(tf.where(holds, self.grid.index(x), 0.0), parameters)
         return tf.where(holds, log_mass, -math.inf)
+
+    @property
+    def data_range(self) -> tuple[float, float]:
+        """See Likelihood.data_range."""
+        return 0.0, self.grid.peak
 
     def equivalence(self) -> None:
         """None; see Likelihood.equivalence."""
@@ -42,11 +47,11 @@ class OnLevels(PointwiseLikelihood):
     def check_data(self, x: np.ndarray) -> None:
         """See Likelihood.check_data."""
         super().check_data(x)
-        self.levels.check(x, type(self).__name__)
+        self.grid.check(x, type(self).__name__)
 
     def get_config(self) -> dict[str, Any]:
         """See DistributionLayer.get_config."""
-        return super().get_config() | {"levels": self.levels_argument}
+        return super().get_config() | {"levels": self.levels}
 
 
 def cumulative(logits: tf.Tensor) -> tf.Tensor:

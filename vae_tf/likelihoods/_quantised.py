@@ -42,12 +42,17 @@ class Quantisable(LocationScale):
         super().__init__(event_shape, scale, **kwargs)
         self.quantised = bool(quantised)
         self.levels = levels
-        self._grey = Levels(levels)
+        self.grid = Levels(levels)
         if quantised:
             self.location = "loc"
             spec = tf.TensorSpec((None, *self.event_shape), self.compute_dtype)
             self._compiled_mean = tf.function(self._level_mean, input_signature=(spec, spec))  # eager loops are slow
-            self.measure = "mass"  # type: ignore[misc]
+            self.measure = "mass"
+
+    @property
+    def data_range(self) -> tuple[float, float]:
+        """See Likelihood.data_range."""
+        return (0.0, self.grid.peak) if self.quantised else super().data_range
 
     @abc.abstractmethod
     def density(self, parameters: dict[str, tf.Tensor]) -> tfd.Distribution:
@@ -75,26 +80,26 @@ class Quantisable(LocationScale):
         return self._compiled_mean(loc, tf.broadcast_to(parameters["scale"], tf.shape(loc)))
 
     def _level_mean(self, loc: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
-        return self._grey.mean(lambda edge: self.survival((edge - loc) / scale), loc.dtype)
+        return self.grid.mean(lambda edge: self.survival((edge - loc) / scale), loc.dtype)
 
     def observe(self, noise: tf.Tensor, parameters: dict[str, tf.Tensor]) -> tf.Tensor:
         """See Likelihood.observe; the level whose bin the draw falls into where the data are quantised."""
         x = super().observe(noise, parameters)
-        return self._grey.nearest(x) if self.quantised else x
+        return self.grid.nearest(x) if self.quantised else x
 
     def pointwise_log_prob(self, x: tf.Tensor, parameters: dict[str, tf.Tensor]) -> tf.Tensor:
         """See PointwiseLikelihood.pointwise_log_prob."""
         if not self.quantised:
             return self.density(parameters).log_prob(x)
-        index = tf.cast(self._grey.index(x), tf.float64)
+        index = tf.cast(self.grid.index(x), tf.float64)
         log_mass = self._log_mass(index, *(tf.cast(parameters[name], tf.float64) for name in ("loc", "scale")))
-        return tf.where(self._grey.holds(x), tf.cast(log_mass, self.compute_dtype), -np.inf)
+        return tf.where(self.grid.holds(x), tf.cast(log_mass, self.compute_dtype), -np.inf)
 
     def _log_mass(self, index: tf.Tensor, loc: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
         """log P(near < eps < far), the bin mirrored into the upper tail; P(near < eps) for the open bins."""
-        lower = ((index - 0.5) * self._grey.width - loc) / scale
-        upper = ((index + 0.5) * self._grey.width - loc) / scale
-        lowest, highest = index < 0.5, index > self._grey.count - 1.5
+        lower = ((index - 0.5) * self.grid.width - loc) / scale
+        upper = ((index + 0.5) * self.grid.width - loc) / scale
+        lowest, highest = index < 0.5, index > self.grid.count - 1.5
         mirrored = lowest | (~highest & (lower + upper < 0))
         near, far = tf.where(mirrored, -upper, lower), tf.where(mirrored, -lower, upper)
         log_above = self._log_survival(near)
@@ -109,7 +114,7 @@ class Quantisable(LocationScale):
         """See Likelihood.check_data."""
         super().check_data(x)
         if self.quantised:
-            self._grey.check(x, type(self).__name__)
+            self.grid.check(x, type(self).__name__)
 
     def get_config(self) -> dict[str, Any]:
         """See DistributionLayer.get_config."""

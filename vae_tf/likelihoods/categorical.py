@@ -38,11 +38,11 @@ class Categorical(OnLevels):
     def parameter_shape(self) -> tuple[int, ...]:
         """See DistributionLayer.parameter_shape."""
         *outer, last = self.event_shape
-        return (*outer, last * self.levels.count)
+        return (*outer, last * self.grid.count)
 
     def parameters(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """`logits`, `[B, *E, L]`; see DistributionLayer.parameters."""
-        return {"logits": tf.reshape(inputs, (-1, *self.event_shape, self.levels.count))}
+        return {"logits": tf.reshape(inputs, (-1, *self.event_shape, self.grid.count))}
 
     def log_mass(self, index: tf.Tensor, parameters: dict[str, tf.Tensor]) -> tf.Tensor:
         """`(logit_x - top) - log1p(rest)`, `rest` the sum over all logits but the top one: neither term cancels.
@@ -61,7 +61,7 @@ class Categorical(OnLevels):
     def mean(self, parameters: dict[str, tf.Tensor]) -> tf.Tensor:
         """See Likelihood.mean."""
         logits = parameters["logits"]
-        values = self.levels.width * tf.range(self.levels.count, dtype=logits.dtype)
+        values = self.grid.width * tf.range(self.grid.count, dtype=logits.dtype)
         return tf.reduce_sum(tf.nn.softmax(logits) * values, axis=-1)
 
     def observe(self, noise: tf.Tensor, parameters: dict[str, tf.Tensor]) -> tf.Tensor:
@@ -69,7 +69,7 @@ class Categorical(OnLevels):
         logits = parameters["logits"]
         passed = cumulative(logits)
         columns, restore = _columns(centred(noise), passed[..., 0])
-        return self.levels.width * tf.cast(restore(tf.searchsorted(passed, columns, side="right")), logits.dtype)
+        return self.grid.width * tf.cast(restore(tf.searchsorted(passed, columns, side="right")), logits.dtype)
 
 
 def _columns(values: tf.Tensor, like: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:

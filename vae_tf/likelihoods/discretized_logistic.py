@@ -49,20 +49,20 @@ class DiscretizedLogistic(OnLevels):
     def parameters(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """See DistributionLayer.parameters."""
         loc, raw = tf.split(inputs, 2, axis=-1)
-        return {"loc": self.levels.peak * loc, "scale": _logistic.scale_from(raw, self.levels)}
+        return {"loc": self.grid.peak * loc, "scale": _logistic.scale_from(raw, self.grid)}
 
     def log_mass(self, index: tf.Tensor, parameters: dict[str, tf.Tensor]) -> tf.Tensor:
         """See OnLevels.log_mass."""
-        return _logistic.log_mass(index, parameters["loc"], parameters["scale"], self.levels)
+        return _logistic.log_mass(index, parameters["loc"], parameters["scale"], self.grid)
 
     def mean(self, parameters: dict[str, tf.Tensor]) -> tf.Tensor:
         """See Likelihood.mean."""
-        return _logistic.rounded_mean(parameters["loc"], parameters["scale"], self.levels_argument)
+        return _logistic.rounded_mean(parameters["loc"], parameters["scale"], self.levels)
 
     def _center(self, p: tfd.Distribution) -> tf.Tensor:
         parameters = self.parameters_of(p)
-        return _logistic.clipped_mean(parameters["loc"], parameters["scale"], self.levels)
+        return _logistic.clipped_mean(parameters["loc"], parameters["scale"], self.grid)
 
     def observe(self, noise: tf.Tensor, parameters: dict[str, tf.Tensor]) -> tf.Tensor:
         """See Likelihood.observe."""
-        return self.levels.nearest(_logistic.quantile(noise, parameters["loc"], parameters["scale"]))
+        return self.grid.nearest(_logistic.quantile(noise, parameters["loc"], parameters["scale"]))

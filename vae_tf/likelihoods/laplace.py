@@ -11,7 +11,7 @@ import tf_keras as keras
 from tensorflow_probability import distributions as tfd
 
 from vae_tf.equivalence import PointwiseLoss
-from vae_tf.likelihoods._location_scale import weighted_mean
+from vae_tf.likelihoods._base import weighted_mean
 from vae_tf.likelihoods._quantised import Quantisable
 
 

@@ -72,24 +72,24 @@ class MixtureOfLogistics(OnLevels):
         spread = tf.constant((np.arange(self.components) + 0.5) / self.components, locs.dtype)
         return {
             "logits": logits,
-            "locs": self.levels.peak * (locs + spread),
-            "scales": _logistic.scale_from(raw, self.levels),
+            "locs": self.grid.peak * (locs + spread),
+            "scales": _logistic.scale_from(raw, self.grid),
         }
 
     def log_mass(self, index: tf.Tensor, parameters: dict[str, tf.Tensor]) -> tf.Tensor:
         """See OnLevels.log_mass; the sum over components is in float64, as its log may be close to 0."""
-        masses = _logistic.log_mass(index[..., None], parameters["locs"], parameters["scales"], self.levels)
+        masses = _logistic.log_mass(index[..., None], parameters["locs"], parameters["scales"], self.grid)
         log_weights = tf.nn.log_softmax(tf.cast(parameters["logits"], tf.float64))
         return tf.cast(tf.reduce_logsumexp(log_weights + tf.cast(masses, tf.float64), axis=-1), masses.dtype)
 
     def mean(self, parameters: dict[str, tf.Tensor]) -> tf.Tensor:
         """See Likelihood.mean."""
         weights = tf.nn.softmax(parameters["logits"])
-        return _logistic.rounded_mean(parameters["locs"], parameters["scales"], self.levels_argument, weights)
+        return _logistic.rounded_mean(parameters["locs"], parameters["scales"], self.levels, weights)
 
     def _center(self, p: tfd.Distribution) -> tf.Tensor:
         parameters = self.parameters_of(p)
-        means = _logistic.clipped_mean(parameters["locs"], parameters["scales"], self.levels)
+        means = _logistic.clipped_mean(parameters["locs"], parameters["scales"], self.grid)
         return tf.reduce_sum(tf.nn.softmax(parameters["logits"]) * means, axis=-1)
 
     def observe(self, noise: tf.Tensor, parameters: dict[str, tf.Tensor]) -> tf.Tensor:
@@ -99,7 +99,7 @@ class MixtureOfLogistics(OnLevels):
         pick = tf.reduce_sum(tf.cast(passed, tf.int32), axis=-1)
         chosen = tf.one_hot(pick, self.components, dtype=parameters["locs"].dtype)
         loc, scale = (tf.reduce_sum(chosen * parameters[name], axis=-1) for name in ("locs", "scales"))
-        return self.levels.nearest(_logistic.quantile(noise[..., 1], loc, scale))
+        return self.grid.nearest(_logistic.quantile(noise[..., 1], loc, scale))
 
     def get_config(self) -> dict[str, Any]:
         """See DistributionLayer.get_config."""

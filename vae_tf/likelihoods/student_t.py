@@ -12,7 +12,8 @@ from scipy import special
 from tensorflow_probability import distributions as tfd
 
 from vae_tf import _checks
-from vae_tf.likelihoods._location_scale import LocationScale, weighted_mean
+from vae_tf.likelihoods._base import weighted_mean
+from vae_tf.likelihoods._location_scale import LocationScale
 
 
 @keras.saving.register_keras_serializable("vae_tf")
