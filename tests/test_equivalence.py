@@ -204,7 +204,7 @@ class TestDefaults:
         assert to_recipe(number, dims=2, beta=number).kl_weight == 1.0
 
     def test_public_names(self):
-        assert set(equivalence.__all__) == {"Implied", "PointwiseLoss", "Recipe", "from_recipe", "to_recipe"}
+        assert set(equivalence.__all__) == {"Implied", "PointwiseLoss", "Recipe", "explain", "from_recipe", "to_recipe"}
 
     def test_pointwise_loss_is_a_record(self):
         loss = equivalence.PointwiseLoss("mse", scale_factor=0.5, constant=0.9)

@@ -180,35 +180,7 @@ def equivalence(**recipe: Any) -> None:
     """Says which sigma a recipe such as "mean MSE + KL" hides, and what to write instead."""
     from vae_tf import equivalence as eq
 
-    implied = eq.from_recipe(**recipe)
-    symbol = "sigma" if implied.family == "Gaussian" else "b"
-    click.echo(f"{symbol} = {implied.scale:.3g}   ({implied.family} likelihood, in the units of the data)")
-    if implied.family == "Laplace":
-        click.echo(f"standard deviation = sqrt(2) b = {implied.sigma:.3g}")
-    factor = "1/(2 sigma^2)" if implied.family == "Gaussian" else "1/b"
-    click.echo(f"{factor} = {implied.scale_factor:.3g} multiplies the summed error beside a KL of weight 1")
-    click.echo(f"beta = {implied.beta:.3g} beside a likelihood of {symbol} = 1")
-    click.echo(f"\nImages in [0, 1] are reconstructed to a residual of 0.1 to 0.3: {_verdict(implied.sigma)}")
-    unit = {key: value for key, value in recipe.items() if key != "kl_weight"}
-    low, high = (eq.to_recipe(residual, **unit).kl_weight for residual in (0.1, 0.3))
-    click.echo("\nInstead:")
-    click.echo(
-        f"  keep the recipe, with a KL weight from {low:.3g} ({symbol} = 0.1) to {high:.3g} ({symbol} = 0.3), or"
-    )
-    if implied.family == "Gaussian":
-        click.echo('  vae_tf.likelihoods.Gaussian(event_shape, scale="optimal"), which measures sigma as it trains')
-    else:
-        click.echo("  train the likelihood itself, with its scale b as a parameter: -log p = error / b + D log(2 b)")
-
-
-def _verdict(sigma: float) -> str:
-    if sigma > 0.3:
-        times = f"{sigma / 0.3:.0f} to {sigma / 0.1:.0f} times"
-        return f"this sigma is {times} that. The KL weighs too much; latents collapse, images blur."
-    if sigma < 0.1:
-        times = f"{0.1 / sigma:.0f} to {0.3 / sigma:.0f} times"
-        return f"this sigma is {times} below that. The KL hardly counts; samples suffer."
-    return "this sigma is of that size."
+    click.echo(eq.explain(**recipe))
 
 
 def _finish(run: Run) -> None:

@@ -16,11 +16,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from vae_tf import _checks
 
-__all__ = ["Implied", "PointwiseLoss", "Recipe", "from_recipe", "to_recipe"]
+__all__ = ["Implied", "PointwiseLoss", "Recipe", "explain", "from_recipe", "to_recipe"]
 
 Loss = Literal["mse", "mae", "bce"]
 Reduction = Literal["sum", "mean"]
@@ -176,6 +176,36 @@ def to_recipe(
     weight = ratio * unit.error_weight / unit.summed_kl_weight
     _checks.positive_float("KL weight of that scale", weight, "The scale is too large or too small to mean anything.")
     return Recipe(loss, reduction, weight, dims, kl_reduction, latent_dim)
+
+
+def explain(**recipe: Any) -> str:
+    """What a recipe hides and what to write instead, in a few lines of text; arguments as for `from_recipe`."""
+    implied = from_recipe(**recipe)
+    symbol, factor = ("sigma", "1/(2 sigma^2)") if implied.family == "Gaussian" else ("b", "1/b")
+    lines = [f"{symbol} = {implied.scale:.3g}   ({implied.family} likelihood, in the units of the data)"]
+    if implied.family == "Laplace":
+        lines.append(f"standard deviation = sqrt(2) b = {implied.sigma:.3g}")
+    unit = {key: value for key, value in recipe.items() if key != "kl_weight"}
+    low, high = (to_recipe(residual, **unit).kl_weight for residual in (0.1, 0.3))
+    lines += [
+        f"{factor} = {implied.scale_factor:.3g} multiplies the summed error beside a KL of weight 1",
+        f"beta = {implied.beta:.3g} beside a likelihood of {symbol} = 1",
+        f"\nImages in [0, 1] are reconstructed to a residual of 0.1 to 0.3: {_verdict(implied.sigma)}",
+        "\nInstead:",
+        f"  keep the recipe, with a KL weight from {low:.3g} ({symbol} = 0.1) to {high:.3g} ({symbol} = 0.3), or",
+        f'  vae_tf.likelihoods.{implied.family}(event_shape, scale="optimal"), which measures {symbol} as it trains',
+    ]
+    return "\n".join(lines)
+
+
+def _verdict(sigma: float) -> str:
+    if sigma > 0.3:
+        times = f"{sigma / 0.3:.0f} to {sigma / 0.1:.0f} times"
+        return f"this sigma is {times} that. The KL weighs too much; latents collapse, images blur."
+    if sigma < 0.1:
+        times = f"{0.1 / sigma:.0f} to {0.3 / sigma:.0f} times"
+        return f"this sigma is {times} below that. The KL hardly counts; samples suffer."
+    return "this sigma is of that size."
 
 
 def _refuse_bce(loss: str) -> None:
