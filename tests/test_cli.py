@@ -140,6 +140,7 @@ GOOD = ["equivalence", "--loss", "mse", "--reduction", "mean", "--dims", "784"]
         (["train", "--out", "{tmp}/x", "--likelihood", "cauchy"], "'cauchy' is not one of"),
         (["train", "--out", "{tmp}/x", "--resume"], "expected a run, with settings.json and model.keras"),
         (["train", "--out", "{tmp}/x", "--likelihood", "bernoulli", "--scale", "1"], "bernoulli, which has no scale"),
+        (["train", "--out", "{tmp}/x", "--levels", "16"], "--levels: expected --quantised beside it"),
         (["train", "--out", "{tmp}/x", "--df", "3"], "--df: expected a likelihood of student_t, received gaussian"),
         (["train", "--out", "{tmp}/x", "--likelihood", "student_t", "--df", "1"], "df: expected a number above 1"),
         (["train", "--out", "{tmp}/x", "--components", "0"], "--components: expected a likelihood of mixture_of_log"),

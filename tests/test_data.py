@@ -526,7 +526,7 @@ class TestFolders:
 class TestNames:
     def test_names(self):
         assert data.NAMES == ("digits", "mnist", "fashion_mnist", "cifar10")
-        assert sorted(data.__all__) == ["NAMES", "load"]
+        assert sorted(data.__all__) == ["NAMES", "levels", "load"]
 
     @pytest.mark.parametrize(
         "name", ["minst", "no/such/file.npz", Path("no_such.npy"), "", "MNIST", 3, GREY, None, b"x"]

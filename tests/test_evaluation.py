@@ -371,8 +371,8 @@ def test_bad_arguments(small, x, arguments, message):
 @pytest.mark.parametrize(
     ("name", "x", "arguments", "message"),
     [
-        ("gaussian", levels(2), {}, r"256 levels in \[0, 1\].*divide 8-bit images by 255"),
-        ("gaussian", levels(2) / 254, {}, "multiples of 1/255"),
+        ("gaussian", levels(2), {}, r"256 levels in \[0, 1\].*as `data_range` the lowest and highest"),
+        ("gaussian", levels(2) / 254, {}, "256 levels in \\[0, 1\\], evenly spaced"),
         ("gaussian", levels(2) / 255, {"levels": 17}, "17 levels"),
         ("gaussian", levels(2) / 255, {"levels": 1}, "levels: expected at least 2"),
         ("poisson", levels(2) / 255, {}, "whole numbers"),

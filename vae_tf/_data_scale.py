@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -10,6 +12,7 @@ import numpy as np
 
 from vae_tf import _checks
 from vae_tf.likelihoods import Bernoulli, Likelihood
+from vae_tf.likelihoods._levels import Levels
 
 Quantity = Literal["elbo", "log_likelihood", "bits_per_dim"]
 Measure = Literal["density", "mass"]
@@ -29,11 +32,13 @@ class Scale:
         measure: whether the model gives the data a density or a mass.
         text: the values that the data take, in words.
         levels: how many values a dimension has, where they are levels; None for densities and counts.
+        fingerprint: of the data themselves.
     """
 
     measure: Measure
     text: str
     levels: int | None = None
+    fingerprint: int = 0
 
 
 def check_comparable(quantity: Quantity, scales: Mapping[str, Scale]) -> None:
@@ -42,47 +47,97 @@ def check_comparable(quantity: Quantity, scales: Mapping[str, Scale]) -> None:
     (first, expected), *others = scales.items()
     for name, scale in others:
         comparable = (scale.levels or scale.text) == (expected.levels or expected.text) if bits else scale == expected
+        same = scale.measure == expected.measure and scale.text == expected.text
         if not comparable:
             raise ValueError(
                 _checks.problem(
                     f"Column {quantity}, {name} beside {first}",
                     expected=f"a {expected.measure} ({expected.text}), as {first} has",
-                    received=f"a {scale.measure} ({scale.text})",
+                    received="the same of other data, or of data scaled otherwise"
+                    if same
+                    else f"a {scale.measure} ({scale.text})",
                     remedy=_LEVELS if bits else _BITS,
                 )
             )
 
 
-def scale_of(likelihood: Likelihood, x: np.ndarray, levels: int | None = None) -> Scale:
+@dataclass(frozen=True)
+class Dequantised:
+    """Levels `low + (high - low) k / (L - 1)`, spread evenly: `low + (high - low) (k + u) / L`, u in [0, 1).
+
+    Attributes:
+        levels: L.
+        low: the lowest level.
+        high: the highest.
+    """
+
+    levels: int
+    low: float
+    high: float
+
+    @property
+    def bits(self) -> float:
+        """What is added to the bits per dimension of the density: -log2 of the width of a bin."""
+        return math.log2(self.levels / (self.high - self.low))
+
+    @property
+    def text(self) -> str:
+        """What is added, in words."""
+        if (self.low, self.high) == (0, 1):
+            return f"log2({self.levels}) bits, for x = (k + u)/{self.levels}"
+        width = f"{self.high - self.low:g}"
+        return f"log2({self.levels}/{width}) bits, for x = {self.low:g} + {width} (k + u)/{self.levels}"
+
+    def check(self, x: np.ndarray) -> None:
+        """Raises ValueError where `x` holds anything but these levels."""
+        for start in range(0, len(x), _BLOCK):
+            self._index(x[start : start + _BLOCK])
+
+    def spread(self, x: np.ndarray, u: np.ndarray) -> np.ndarray:
+        """The dequantised data, float64."""
+        return self.low + (self.high - self.low) * (self._index(x) + u) / self.levels
+
+    def _index(self, x: np.ndarray) -> np.ndarray:
+        index = (np.asarray(x, np.float64) - self.low) * ((self.levels - 1) / (self.high - self.low))
+        nearest = np.clip(np.rint(index), 0, self.levels - 1)
+        off = np.abs(index - nearest) > _OFF_LEVEL
+        if off.any():
+            raise ValueError(
+                _checks.problem(
+                    "Data for bits per dimension",
+                    expected=f"{self.levels} levels in [{self.low:g}, {self.high:g}], evenly spaced",
+                    received=f"values in [{np.min(x):g}, {np.max(x):g}], {np.asarray(x)[off][0]:g} among them",
+                    remedy="Pass as `levels` the number that the data have, as `data_range` the lowest and highest.",
+                )
+            )
+        return nearest
+
+
+def scale_of(likelihood: Likelihood, x: np.ndarray, bins: Dequantised | None = None) -> Scale:
     """What log p(x|z) of these data is relative to.
 
     Args:
         likelihood: of the model.
         x: data `[n, *E]`.
-        levels: for a density: the number of levels to which it is going to be dequantised; None if it is not.
+        bins: in bits: the levels from which a density is going to be dequantised; None in nats.
 
     Raises:
-        ValueError: where x is not made of that many levels, or a Bernoulli in bits of other data than 0 and 1.
+        ValueError: for a Bernoulli in bits of other data than 0 and 1.
     """
-    if isinstance(likelihood, Bernoulli):
-        return _binary_scale(x, required=levels is not None)
+    fingerprint = zlib.crc32(np.ascontiguousarray(x, np.float32).data)
     if likelihood.measure == "density":
-        if levels is None:
-            return Scale("density", f"{_range(x)}, density")
-        for start in range(0, len(x), _BLOCK):
-            level_index(x[start : start + _BLOCK], levels)
-        return Scale("density", f"{levels} levels in [0, 1]", levels)
-    config = likelihood.get_config()
-    if "levels" not in config:
-        return Scale("mass", "counts")
-    if config["levels"] is None:
-        return Scale("mass", "0..255", 256)
-    return Scale("mass", f"{config['levels']} levels in [0, 1]", config["levels"])
+        if bins is None:
+            return Scale("density", f"{_range(x)}, density", None, fingerprint)
+        return Scale("density", f"{bins.levels} levels in [{bins.low:g}, {bins.high:g}]", bins.levels, fingerprint)
+    if isinstance(likelihood, Bernoulli):
+        return _binary_scale(x, fingerprint, required=bins is not None)
+    count = Levels(likelihood.levels).count if hasattr(likelihood, "levels") else None
+    return Scale("mass", likelihood.support, count, fingerprint)
 
 
-def _binary_scale(x: np.ndarray, *, required: bool) -> Scale:
+def _binary_scale(x: np.ndarray, fingerprint: int, *, required: bool) -> Scale:
     if np.isin(x, (0, 1)).all():
-        return Scale("mass", "{0, 1}", 2)
+        return Scale("mass", "{0, 1}", 2, fingerprint)
     if required:
         raise ValueError(
             _checks.problem(
@@ -92,7 +147,7 @@ def _binary_scale(x: np.ndarray, *, required: bool) -> Scale:
                 remedy="Binarise the data, or use a likelihood of grey levels.",
             )
         )
-    return Scale("mass", "grey levels, of which Bernoulli is no distribution")
+    return Scale("mass", "grey levels, of which Bernoulli is no distribution", None, fingerprint)
 
 
 def _range(x: np.ndarray) -> str:
@@ -102,20 +157,3 @@ def _range(x: np.ndarray) -> str:
         if a <= low and high <= b:
             return f"[{a}, {b}]"
     return f"[{low:.4g}, {high:.4g}]"
-
-
-def level_index(x: np.ndarray, levels: int) -> np.ndarray:
-    """k for data k / (levels - 1), float64; a ValueError for other data."""
-    index = np.asarray(x, np.float64) * (levels - 1)
-    nearest = np.clip(np.rint(index), 0, levels - 1)
-    off = np.abs(index - nearest) > _OFF_LEVEL
-    if off.any():
-        raise ValueError(
-            _checks.problem(
-                "Data for bits per dimension",
-                expected=f"{levels} levels in [0, 1], multiples of 1/{levels - 1}",
-                received=f"values in [{np.min(x):g}, {np.max(x):g}], {np.asarray(x)[off][0]:g} among them",
-                remedy="Pass as `levels` the number that the data have; divide 8-bit images by 255.",
-            )
-        )
-    return nearest

@@ -28,6 +28,7 @@ class Estimate:
         num_samples: draws of z for each example.
         convention: what was added.
         levels: how many values a dimension has, where they are levels.
+        fingerprint: of the data themselves.
     """
 
     values: np.ndarray
@@ -39,6 +40,12 @@ class Estimate:
     num_samples: int
     convention: str
     levels: int | None = None
+    fingerprint: int = 0
+
+    @property
+    def scale(self) -> Scale:
+        """What the numbers are relative to."""
+        return Scale(self.measure, self.data_scale, self.levels, self.fingerprint)
 
     @property
     def mean(self) -> float:
@@ -101,7 +108,7 @@ class Comparison:
 def tabulate(estimates: Mapping[str, Estimate]) -> Comparison:
     """The table of these estimates by name, best first.
 
-    In nats per example all of them must be densities or all masses, on data of one scale. In bits per dimension
+    In nats per example all of them must be densities or all masses, of the same data. In bits per dimension
     a density dequantised to L levels and a mass on L levels stand in one column.
 
     Raises:
@@ -110,7 +117,7 @@ def tabulate(estimates: Mapping[str, Estimate]) -> Comparison:
     if not estimates:
         raise ValueError(_checks.problem("Table", expected="at least one", received="none", remedy="Name a model."))
     quantity = _same_quantity({name: estimate.quantity for name, estimate in estimates.items()})
-    check_comparable(quantity, {k: Scale(e.measure, e.data_scale, e.levels) for k, e in estimates.items()})
+    check_comparable(quantity, {name: estimate.scale for name, estimate in estimates.items()})
     best_first = sorted(estimates.items(), key=lambda row: row[1].mean, reverse=quantity != "bits_per_dim")
     return Comparison(quantity, tuple(best_first))
 

@@ -28,6 +28,10 @@ class FittedModel(keras.Model, abc.ABC):
     def likelihood(self) -> Likelihood:
         """The decoder's last layer."""
 
+    @abc.abstractmethod
+    def _progress(self) -> Progress:
+        """How far training has come."""
+
     @property
     @abc.abstractmethod
     def event_shape(self) -> tuple[int, ...]:
@@ -146,17 +150,20 @@ class FittedModel(keras.Model, abc.ABC):
             )
         if steps is None:
             return
-        if by_epoch:
-            self.objective_state["steps_per_epoch"].assign(float(steps))
-        end = int(self.optimizer.iterations) + epochs * steps
+        now = self._progress()
+        if by_epoch and float(self.objective_state["steps_per_epoch"]) != steps:
+            state = {"epochs_before": now.epoch, "step_before": now.step, "steps_per_epoch": float(steps)}
+            for name, value in state.items():
+                self.objective_state[name].assign(value)
+        end = Progress(float(now.step) + epochs * steps, float(now.epoch) + epochs)
         for name, schedule in schedules.items():
-            needed = schedule.warm_up * (steps if schedule.unit == "epochs" else 1)
-            if end < needed:
-                reached = float(schedule(Progress(end, end / steps)))
+            done = end.step if schedule.unit == "steps" else end.epoch
+            if done < schedule.warm_up:
+                reached = float(schedule(end))
                 warnings.warn(
-                    f"Schedule of {name}: its warm-up takes {needed:g} steps, and training ends after {end}: {name} "
-                    f"gets to {reached:.3g} and never to {schedule.end:g}, so another objective is trained. "
-                    "Shorten the schedule, or train longer.",
+                    f"Schedule of {name}: its warm-up takes {schedule.warm_up:g} {schedule.unit}, and training ends "
+                    f"after {done:g}: {name} gets to {reached:.3g} and never to {schedule.end:g}, so another objective "
+                    "is trained. Shorten the schedule, or train longer.",
                     UserWarning,
                     stacklevel=3,
                 )
@@ -172,7 +179,7 @@ class FittedModel(keras.Model, abc.ABC):
         return super().evaluate(x, y, batch_size, **kwargs)
 
     def _check_input(self, x: Any, y: Any = None) -> None:
-        """Looks at arrays and at the first batch of a dataset; what generators yield is checked as it comes."""
+        """Looks at arrays and at the first batch of a dataset; of all else a step refuses what is impossible."""
         if isinstance(x, np.ndarray | tf.Tensor):
             self._check_data((x,) if y is None else (x, y))
         elif isinstance(x, tuple):
@@ -208,4 +215,6 @@ def _steps(x: Any, batch_size: int | None) -> int | None:
     if isinstance(x, tf.data.Dataset):
         count = int(x.cardinality())
         return count if count > 0 else None
+    if isinstance(x, keras.utils.Sequence):
+        return len(x)
     return -(-len(x) // (batch_size or 32)) if isinstance(x, np.ndarray | tf.Tensor) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ from tqdm import tqdm
 
 from vae_tf import _checks
 from vae_tf.vae import VAE
+
+_CHUNK_SIZE = 4096
 
 Terms = Callable[[np.ndarray, np.ndarray], tf.Tensor]
 
@@ -112,7 +115,8 @@ class Run:
         vae: the model.
         x: data `[n, *E]`, an array.
         num_samples: draws of z for each example.
-        chunk_size: largest number of (example, draw) pairs in one call.
+        chunk_size: largest number of (example, draw) pairs in one call; None takes 4096 for a likelihood of one
+            parameter for each dimension, and fewer for others.
         seed: the noise of example i is the stream of `numpy.random.default_rng([seed, i])`.
         progress: whether to show a progress bar where the error output is a terminal.
     """
@@ -120,14 +124,16 @@ class Run:
     vae: VAE
     x: np.ndarray
     num_samples: int
-    chunk_size: int
+    chunk_size: int | None
     seed: int
     progress: bool
 
     def __post_init__(self) -> None:
         self.x = np.asarray(self.x)
         self.num_samples = _checks.positive_int("num_samples", self.num_samples)
-        self.chunk_size = _checks.positive_int("chunk_size", self.chunk_size)
+        per_dimension = math.prod(self.vae.likelihood.parameter_shape) / self.vae.likelihood.dims
+        default = max(1, int(_CHUNK_SIZE / per_dimension))
+        self.pairs = default if self.chunk_size is None else _checks.positive_int("chunk_size", self.chunk_size)
         self.seed = _checks.seed(self.seed)
         if self.x.shape[1:] != self.vae.event_shape or len(self.x) == 0:
             raise ValueError(
@@ -155,9 +161,9 @@ class Run:
             total: what is made of the terms of an example.
             title: of the progress bar.
         """
-        count, pieces = len(self.x), -(-self.num_samples // self.chunk_size)
+        count, pieces = len(self.x), -(-self.num_samples // self.pairs)
         edges = [self.num_samples * i // pieces for i in range(pieces + 1)]
-        batch = max(1, self.chunk_size // self.num_samples)
+        batch = max(1, self.pairs // self.num_samples)
         values, errors = np.empty(count), np.empty(count)
         bar = tqdm(total=count * self.num_samples, desc=title, unit="draw", unit_scale=True, disable=self._silent)
         with bar:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import math
 from typing import Any
 
 import tensorflow as tf
@@ -52,11 +53,11 @@ class ELBOModel(FittedModel, abc.ABC):
             p = self.decoder(_merge(z), training=True)
             p = self.likelihood.given(p, _repeat(target, count))
             p = self.likelihood.update(p, _repeat(target, count), _repeat(weight, count))
-            terms = self._terms(self._distortion(target, p), q, z, log_q)
-            losses = self._per_example(terms, weight)
+            terms = self._terms(self._distortion(target, p), q, z, log_q, weight)
+            losses = self._per_example(terms)
             total = tf.reduce_mean(losses["loss"]) + tf.add_n(self.losses or [0.0])
         self.optimizer.minimize(total, self.trainable_variables, tape=tape)
-        logs = self._record(losses, terms, target, p, weight) | self.objective.logs(self._progress())
+        logs = self._record(losses, terms, target, p) | self.objective.logs(self._progress())
         for name, value in self.objective.update(terms, self.objective_state).items():
             self.objective_state[name].assign(value)
         return logs
@@ -69,8 +70,8 @@ class ELBOModel(FittedModel, abc.ABC):
         count = self.objective.num_samples
         q, z, log_q = self._draw(x, seed, training=False, num_samples=count)
         p = self.likelihood.given(self.decoder(_merge(z), training=False), _repeat(target, count))
-        terms = self._terms(self._distortion(target, p), q, z, log_q)
-        return self._record(self._per_example(terms, weight), terms, target, p, weight)
+        terms = self._terms(self._distortion(target, p), q, z, log_q, weight)
+        return self._record(self._per_example(terms), terms, target, p)
 
     def predict_step(self, data: Any) -> tf.Tensor:
         """E[x|z] at z = E[z|x]: the mean, nothing drawn."""
@@ -80,8 +81,10 @@ class ELBOModel(FittedModel, abc.ABC):
 
     def _progress(self) -> Progress:
         step = tf.cast(self.optimizer.iterations, tf.float32)
-        epoch = step / self.objective_state["steps_per_epoch"] if "steps_per_epoch" in self.objective_state else 0.0
-        return Progress(step, epoch, self.objective_state)
+        state, epoch = self.objective_state, 0.0
+        if "steps_per_epoch" in state:  # see FittedModel._plan
+            epoch = state["epochs_before"] + (step - state["step_before"]) / state["steps_per_epoch"]
+        return Progress(step, epoch, state)
 
     def _draw(
         self, x: tf.Tensor, seed: tf.Tensor, *, training: bool, num_samples: int = 1
@@ -92,7 +95,14 @@ class ELBOModel(FittedModel, abc.ABC):
         noise = tfd.Normal(tf.zeros(shape), 1.0).sample(num_samples, seed=seed)
         return q, *self.posterior.draw(noise, self.posterior.parameters_of(q))
 
-    def _terms(self, distortion: tf.Tensor, q: tfd.Distribution, z: tf.Tensor, log_q: tf.Tensor) -> Terms:
+    def _terms(
+        self,
+        distortion: tf.Tensor,
+        q: tfd.Distribution,
+        z: tf.Tensor,
+        log_q: tf.Tensor,
+        weight: tf.Tensor | None = None,
+    ) -> Terms:
         """The terms of a batch, from -log p(x|z) at K draws of z, `[K, B]`."""
         rate, log_ratio = self.prior.closed_form(q), None
         if rate is None or "log_weights" in self.objective.needs:
@@ -103,6 +113,7 @@ class ELBOModel(FittedModel, abc.ABC):
             self.prior.rate_per_latent(q),
             None if log_ratio is None else -distortion - log_ratio,
             rate_is_sampled=rate is None,
+            weight=weight,
         )
 
     def _distortion(self, target: tf.Tensor, p: tfd.Distribution) -> tf.Tensor:
@@ -118,20 +129,31 @@ class ELBOModel(FittedModel, abc.ABC):
                     remedy="Return -p.log_prob(x), not averaged.",
                 )
             )
-        return tf.reshape(distortion, (count, -1))
+        possible = tf.debugging.Assert(tf.reduce_all(distortion < math.inf), [self._impossible()])
+        with tf.control_dependencies([possible] if possible is not None else []):
+            return tf.reshape(distortion, (count, -1))
 
-    def _per_example(self, terms: Terms, weight: tf.Tensor | None) -> dict[str, tf.Tensor]:
+    def _impossible(self) -> str:
+        likelihood = self.likelihood
+        return _checks.problem(
+            f"-log p(x|z) of {type(likelihood).__name__}",
+            expected=f"a finite number for every example, x in its support ({likelihood.support})",
+            received="one that is infinite or NaN",
+            remedy="Check the data and their scale; if they are right, training has diverged: lower the learning rate.",
+        )
+
+    def _per_example(self, terms: Terms) -> dict[str, tf.Tensor]:
         loss = self.objective(terms, self._progress())
         losses = {"loss": loss, "distortion": terms.distortion, "rate": terms.rate}
-        if weight is None:
+        if terms.weight is None:
             return losses
-        return {name: value * weight for name, value in losses.items()}
+        return {name: value * terms.weight for name, value in losses.items()}
 
-    def _record(self, losses: Any, terms: Terms, target: tf.Tensor, p: Any, weight: Any) -> dict[str, tf.Tensor]:
+    def _record(self, losses: Any, terms: Terms, target: tf.Tensor, p: Any) -> dict[str, tf.Tensor]:
         for name, values in losses.items():
             getattr(self, f"{name}_tracker").update_state(values)
         count = self.objective.num_samples
-        self.compiled_metrics.update_state(_repeat(target, count), p.mean(), _repeat(weight, count))
+        self.compiled_metrics.update_state(_repeat(target, count), p.mean(), _repeat(terms.weight, count))
         logs = {metric.name: metric.result() for metric in self.metrics}
         logs["elbo"] = -logs["distortion"] - logs["rate"]
         if terms.rate_is_sampled:

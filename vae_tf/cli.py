@@ -122,6 +122,10 @@ def train(ctx: click.Context, out: Path, resume: bool, epochs: int | None, **set
             f"--resume goes on under the run's own settings: leave out --{', --'.join(given).replace('_', '-')}."
         )
     _refuse_foreign(given, settings["likelihood"])
+    if "levels" in given and settings["likelihood"] in ("gaussian", "laplace") and not settings["quantised"]:
+        raise click.UsageError(
+            "--levels: expected --quantised beside it, received a density. Add it, or leave both out."
+        )
     run = _import_run()
     if resume:
         _finish(run.Run(out, epochs=epochs))

@@ -6,7 +6,6 @@ chunk size nor on the examples beside it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -14,18 +13,16 @@ from typing import Any
 import numpy as np
 
 from vae_tf import _checks, _importance
-from vae_tf._data_scale import QUANTITIES, Quantity, Scale, check_comparable, level_index, scale_of
+from vae_tf._data_scale import QUANTITIES, Dequantised, Quantity, Scale, check_comparable, scale_of
 from vae_tf._estimate import NATS, Comparison, Estimate, tabulate
 from vae_tf._importance import Run
 from vae_tf.vae import VAE
 
 __all__ = ["Comparison", "Estimate", "bits_per_dim", "compare", "elbo", "log_likelihood", "tabulate"]
 
-CHUNK_SIZE = 4096
-
 
 def elbo(
-    vae: VAE, x: Any, num_samples: int = 1, *, chunk_size: int = CHUNK_SIZE, seed: int = 0, progress: bool = True
+    vae: VAE, x: Any, num_samples: int = 1, *, chunk_size: int | None = None, seed: int = 0, progress: bool = True
 ) -> Estimate:
     """E_q log p(x|z) - KL(q(z|x) || p(z)) in nats per example, a lower bound of log p(x).
 
@@ -36,7 +33,8 @@ def elbo(
         vae: the model.
         x: data `[n, *E]`.
         num_samples: draws of z for each example.
-        chunk_size: how many (example, draw) pairs are decoded at a time: it bounds the memory.
+        chunk_size: how many (example, draw) pairs are decoded at a time: it bounds the memory. None takes 4096, or
+            fewer where the likelihood has many parameters for a dimension.
         seed: of the draws.
         progress: whether to show a progress bar where the error output is a terminal.
 
@@ -47,7 +45,7 @@ def elbo(
 
 
 def log_likelihood(
-    vae: VAE, x: Any, num_samples: int = 5000, *, chunk_size: int = CHUNK_SIZE, seed: int = 0, progress: bool = True
+    vae: VAE, x: Any, num_samples: int = 5000, *, chunk_size: int | None = None, seed: int = 0, progress: bool = True
 ) -> Estimate:
     """log p(x) in nats per example, estimated by importance sampling from the posterior.
 
@@ -59,7 +57,8 @@ def log_likelihood(
         vae: the model.
         x: data `[n, *E]`.
         num_samples: draws K of z for each example.
-        chunk_size: how many (example, draw) pairs are decoded at a time: it bounds the memory.
+        chunk_size: how many (example, draw) pairs are decoded at a time: it bounds the memory. None takes 4096, or
+            fewer where the likelihood has many parameters for a dimension.
         seed: of the draws.
         progress: whether to show a progress bar where the error output is a terminal.
 
@@ -78,23 +77,26 @@ def bits_per_dim(
     num_samples: int = 5000,
     *,
     levels: int = 256,
-    chunk_size: int = CHUNK_SIZE,
+    data_range: tuple[float, float] = (0.0, 1.0),
+    chunk_size: int | None = None,
     seed: int = 0,
     progress: bool = True,
 ) -> Estimate:
     """-log p(x) / (D log 2) in bits per dimension, of the data as levels: densities and masses compare.
 
-    A mass (of levels or counts) is taken as it is. For a density the data must be levels k / (L - 1) in [0, 1].
-    They are dequantised, x' = (k + u) / L with one u ~ U[0, 1) for each dimension, which encoder and likelihood
-    both see, and log2(L) bits are added for the width 1 / L of a bin: an upper bound, in expectation over u, of the
-    bits of the mass that the density gives to the levels.
+    A mass (of levels or counts) is taken as it is. For a density the data must be levels k / (L - 1) in [0, 1] (or
+    scaled to another `data_range`). They are dequantised, x' = (k + u) / L with one u ~ U[0, 1) for each dimension,
+    which encoder and likelihood both see, and log2(L) bits are added for the width 1 / L of a bin: an upper bound,
+    in expectation over u, of the bits of the mass that the density gives to the levels.
 
     Args:
         vae: the model.
         x: data `[n, *E]`.
         num_samples: draws of z for each example; see `log_likelihood`.
         levels: L, number of levels of the data, for a density; a mass knows its own.
-        chunk_size: how many (example, draw) pairs are decoded at a time: it bounds the memory.
+        data_range: the lowest and the highest level, for a density.
+        chunk_size: how many (example, draw) pairs are decoded at a time: it bounds the memory. None takes 4096, or
+            fewer where the likelihood has many parameters for a dimension.
         seed: of the draws of z and u.
         progress: whether to show a progress bar where the error output is a terminal.
 
@@ -104,7 +106,7 @@ def bits_per_dim(
     References:
         Theis, van den Oord, Bethge 2016, section 3.1, arXiv 1511.01844.
     """
-    return _bits_per_dim(Run(vae, x, num_samples, chunk_size, seed, progress), _levels(levels))
+    return _bits_per_dim(Run(vae, x, num_samples, chunk_size, seed, progress), _bins(levels, data_range))
 
 
 def compare(
@@ -114,7 +116,8 @@ def compare(
     quantity: Quantity = "log_likelihood",
     num_samples: int | None = None,
     levels: int = 256,
-    chunk_size: int = CHUNK_SIZE,
+    data_range: tuple[float, float] = (0.0, 1.0),
+    chunk_size: int | None = None,
     seed: int = 0,
     progress: bool = True,
 ) -> Comparison:
@@ -126,6 +129,7 @@ def compare(
         quantity: "elbo", "log_likelihood" or "bits_per_dim".
         num_samples: draws of z for each example; None for 1 (ELBO) or 5000.
         levels: of the data, for "bits_per_dim" of a density.
+        data_range: of these levels.
         chunk_size: how many (example, draw) pairs are decoded at a time.
         seed: of the draws.
         progress: whether to show progress bars where the error output is a terminal.
@@ -135,10 +139,10 @@ def compare(
             functions of these names do.
     """
     _checks.one_of("quantity", quantity, QUANTITIES)
-    bins = _levels(levels) if quantity == "bits_per_dim" else None
-    count = num_samples if num_samples is not None else 1 if quantity == "elbo" else 5000
+    bins = _bins(levels, data_range) if quantity == "bits_per_dim" else None
+    draws = num_samples if num_samples is not None else 1 if quantity == "elbo" else 5000
     data = _data_by_name(models, x)
-    runs = {name: Run(vae, data[name], count, chunk_size, seed, progress) for name, vae in models.items()}
+    runs = {name: Run(vae, data[name], draws, chunk_size, seed, progress) for name, vae in models.items()}
     check_comparable(quantity, {name: scale_of(run.vae.likelihood, run.x, bins) for name, run in runs.items()})
     if bins is not None:
         return tabulate({name: _bits_per_dim(run, bins) for name, run in runs.items()})
@@ -160,29 +164,28 @@ def _log_likelihood(run: Run) -> Estimate:
     return _estimate(run, values, errors, "log_likelihood", scale_of(run.vae.likelihood, run.x), "nothing")
 
 
-def _bits_per_dim(run: Run, levels: int) -> Estimate:
+def _bits_per_dim(run: Run, bins: Dequantised) -> Estimate:
     likelihood = run.vae.likelihood
-    scale = scale_of(likelihood, run.x, levels)
+    scale = scale_of(likelihood, run.x, bins)
     if scale.measure == "mass":
         return _log_likelihood(run).in_bits(likelihood.dims)
+    bins.check(run.x)
     compute = _importance.terms(run.vae, closed_form=False)
     title = "bits per dimension"
-    nats, errors = run.accumulate(compute, _dequantised(run, levels), _importance.LogMeanExp, title)
-    convention = f"log2({levels}) bits, for x = (k + u)/{levels}"
-    bits = _estimate(run, nats, errors, "log_likelihood", scale, convention).in_bits(likelihood.dims)
-    return replace(bits, values=bits.values + math.log2(levels))
+    nats, errors = run.accumulate(compute, _dequantised(run, bins), _importance.LogMeanExp, title)
+    bits = _estimate(run, nats, errors, "log_likelihood", scale, bins.text).in_bits(likelihood.dims)
+    return replace(bits, values=bits.values + bins.bits)
 
 
 _IN_NATS = {"elbo": _elbo, "log_likelihood": _log_likelihood}
 
 
-def _dequantised(run: Run, levels: int) -> Callable[[int, int], np.ndarray]:
-    """(k + u) / levels in place of k / (levels - 1), u of example i from a stream of its own."""
+def _dequantised(run: Run, bins: Dequantised) -> Callable[[int, int], np.ndarray]:
+    """The levels spread evenly, u of example i from a stream of its own."""
 
     def examples(start: int, stop: int) -> np.ndarray:
         u = [np.random.default_rng([run.seed, i, 1]).random(run.x.shape[1:]) for i in range(start, stop)]
-        x = (level_index(run.x[start:stop], levels) + np.stack(u)) / levels
-        return x.astype(run.vae.likelihood.compute_dtype)
+        return bins.spread(run.x[start:stop], np.stack(u)).astype(run.vae.likelihood.compute_dtype)
 
     return examples
 
@@ -190,8 +193,8 @@ def _dequantised(run: Run, levels: int) -> Callable[[int, int], np.ndarray]:
 def _estimate(
     run: Run, values: np.ndarray, errors: np.ndarray, quantity: Quantity, scale: Scale, convention: str
 ) -> Estimate:
-    measure, text, levels = scale.measure, scale.text, scale.levels
-    return Estimate(values, errors, quantity, NATS, measure, text, run.num_samples, convention, levels)
+    facts = (scale.measure, scale.text, run.num_samples, convention, scale.levels, scale.fingerprint)
+    return Estimate(values, errors, quantity, NATS, *facts)
 
 
 def _data_by_name(models: Mapping[str, VAE], x: Any) -> Mapping[str, Any]:
@@ -211,9 +214,14 @@ def _data_by_name(models: Mapping[str, VAE], x: Any) -> Mapping[str, Any]:
     return x
 
 
-def _levels(levels: Any) -> int:
-    """`levels` as a whole number of at least 2, or a ValueError."""
+def _bins(levels: Any, data_range: tuple[float, float]) -> Dequantised:
+    """Two levels or more between two numbers, or a ValueError."""
+    low, high = (_checks.finite_float("data_range", bound) for bound in data_range)
+    if not low < high:
+        remedy = "Pass (0.0, 1.0)."
+        expected, received = "(low, high) with low < high", str(data_range)
+        raise ValueError(_checks.problem("data_range", expected=expected, received=received, remedy=remedy))
     if _checks.positive_int("levels", levels) == 1:
         remedy = "8-bit images have 256."
         raise ValueError(_checks.problem("levels", expected="at least 2", received="1", remedy=remedy))
-    return int(levels)
+    return Dequantised(int(levels), low, high)

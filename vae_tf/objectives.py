@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import tensorflow as tf
@@ -12,6 +12,7 @@ import tf_keras as keras
 from tensorflow_probability import distributions as tfd
 
 from vae_tf import _checks
+from vae_tf._terms import Terms, importance_weighted_bound
 from vae_tf.schedules import CyclicalSchedule, LinearSchedule, Progress, Schedule, cyclical, linear, value_at
 
 __all__ = [
@@ -33,28 +34,6 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class Terms:
-    """The two halves of -ELBO in nats per example, not averaged over the batch; unpacks as the two.
-
-    Attributes:
-        distortion: -log p(x|z), `[B]`: at one draw z from q(z|x), or averaged over K draws.
-        rate: KL(q(z|x) || p(z)), `[B]`.
-        rate_per_latent: KL of each latent's marginal, `[B, D]`, where that has a closed form.
-        log_weights: log p(x|z) + log p(z) - log q(z|x) at each of K draws, `[K, B]`, where they are asked for.
-        rate_is_sampled: whether the rate is estimated from the draws, for want of a closed form.
-    """
-
-    distortion: tf.Tensor
-    rate: tf.Tensor
-    rate_per_latent: tf.Tensor | None = None
-    log_weights: tf.Tensor | None = None
-    rate_is_sampled: bool = False
-
-    def __iter__(self) -> Iterator[tf.Tensor]:
-        return iter((self.distortion, self.rate))
-
-
 @keras.saving.register_keras_serializable("vae_tf")
 def negative_log_prob(x: tf.Tensor, p: tfd.Distribution) -> tf.Tensor:
     """-log p(x) in nats per example, `[B]`, not averaged, every constant included.
@@ -64,18 +43,6 @@ def negative_log_prob(x: tf.Tensor, p: tfd.Distribution) -> tf.Tensor:
         p: distribution with batch shape [B] and event shape `E`.
     """
     return -p.log_prob(x)
-
-
-def importance_weighted_bound(log_weights: tf.Tensor) -> tf.Tensor:
-    """`log((1/K) sum_k w_k)`, a lower bound of log p(x) in nats per example, `[B]`, that grows with K.
-
-    Args:
-        log_weights: log w = log p(x|z) + log p(z) - log q(z|x) at draws z ~ q(z|x), `[K, B]`.
-
-    References:
-        Burda, Grosse, Salakhutdinov 2016, eq. 8, arXiv 1509.00519.
-    """
-    return tf.reduce_logsumexp(log_weights, axis=0) - tf.math.log(tf.cast(tf.shape(log_weights)[0], log_weights.dtype))
 
 
 class Objective(abc.ABC):
@@ -185,7 +152,7 @@ class FreeBits(Objective):
 
     def __call__(self, terms: Terms, progress: Progress = Progress()) -> tf.Tensor:  # noqa: B008
         """See Objective.__call__; the second term is the same for all examples of the batch."""
-        mean = tf.reduce_mean(terms.rate_per_latent, axis=0)
+        mean = terms.average(terms.rate_per_latent)
         return terms.distortion + tf.reduce_sum(tf.maximum(mean, value_at(self.nats_per_latent, progress)))
 
 
@@ -222,7 +189,8 @@ class GECO(Objective):
 
     After each step `log multiplier += speed * clip(c, -1, 1)`, c the running average of the batches'
     `distortion - tolerance`: the multiplier grows while the constraint is violated, and shrinks while it is
-    met. It starts at 1 and is saved with the model.
+    met. It starts at 1, stays in [exp(-10), exp(10)] (a tolerance that cannot be reached would send it to infinity),
+    is logged as `multiplier`, and saved with the model.
 
     Args:
         tolerance: the distortion to be reached, in nats per example.
@@ -245,7 +213,7 @@ class GECO(Objective):
 
     def initial_state(self) -> dict[str, float]:
         """See Objective.initial_state."""
-        return {"log_multiplier": 0.0, "violation": 0.0}
+        return {"log_multiplier": 0.0, "violation": math.nan}
 
     def __call__(self, terms: Terms, progress: Progress = Progress()) -> tf.Tensor:  # noqa: B008
         """See Objective.__call__."""
@@ -254,10 +222,11 @@ class GECO(Objective):
 
     def update(self, terms: Terms, state: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """See Objective.update."""
-        violation = tf.reduce_mean(terms.distortion) - self.tolerance
-        violation = self.decay * state["violation"] + (1 - self.decay) * violation
-        step = self.speed * tf.clip_by_value(violation, -1.0, 1.0)
-        return {"log_multiplier": state["log_multiplier"] + step, "violation": violation}
+        violation = terms.average(terms.distortion) - self.tolerance
+        running = self.decay * state["violation"] + (1 - self.decay) * violation
+        running = tf.where(tf.math.is_nan(running), violation, running)  # the first batch
+        log_multiplier = state["log_multiplier"] + self.speed * tf.clip_by_value(running, -1.0, 1.0)
+        return {"log_multiplier": tf.clip_by_value(log_multiplier, -10.0, 10.0), "violation": running}
 
     def logs(self, progress: Progress) -> dict[str, tf.Tensor]:
         """See Objective.logs; `multiplier` is that of the constraint."""

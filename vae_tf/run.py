@@ -55,7 +55,7 @@ class Run:
                 )
             )
         else:
-            self.settings = settings
+            self.settings = settings.resolved()
         self.x_train, self.x_test = self.settings.images()
         self.vae = self.settings.model(self.x_train) if settings else load(self.folder / MODEL)
         self.vae.likelihood.check_data(self.x_train)
@@ -99,7 +99,7 @@ class Run:
 
     def illustrate(self, means: np.ndarray, draws: np.ndarray) -> None:
         """Writes the pictures and the report; `means` and `draws` are the samples to show, `[n, H, W, C]`."""
-        white = max(1.0, float(self.x_train.max()))  # counts go beyond 1
+        white = self.settings.peak  # counts go beyond 1
         means, draws, x = means / white, draws / white, self.x_test[:18] / white
         mean = self.vae.reconstruct(self.x_test[:18]) / white
         figures = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -76,15 +76,26 @@ class Settings:
         _checks.positive_float("learning_rate", self.learning_rate)
         _checks.seed(self.seed)
 
+    def resolved(self) -> Settings:
+        """These settings with the number of levels that the training images have, where it matters and is not given."""
+        needed = self.likelihood in _COUNTS or self._on_levels
+        return replace(self, levels=data.levels(data.load(self.data)[0])) if needed and self.levels is None else self
+
     def images(self) -> tuple[np.ndarray, np.ndarray]:
-        """Training and test images, `[n, H, W, C]` float32, on the scale of the likelihood."""
+        """Training and test images, `[n, H, W, C]` float32, on the scale of the likelihood; of resolved settings."""
         train, test = data.load(self.data)
-        peak = np.float32(self.peak(train))
+        peak = np.float32(self.peak)
         return (train, test) if peak == 1 else (np.rint(train * peak), np.rint(test * peak))
 
-    def peak(self, x: np.ndarray) -> float:
-        """The value that white, 1 in the images `x`, has in the data of the likelihood."""
-        return float((self.levels or data.levels(x)) - 1) if self.likelihood in _COUNTS else 1.0
+    @property
+    def peak(self) -> float:
+        """The value that white, 1 in an image, has in the data of the likelihood."""
+        return float(self.levels - 1) if self.levels and self.likelihood in _COUNTS else 1.0
+
+    @property
+    def _on_levels(self) -> bool:
+        names = LIKELIHOODS[self.likelihood][1]
+        return "levels" in names and (self.quantised or "quantised" not in names)
 
     def model(self, x: np.ndarray) -> VAE:
         """A new, compiled model for images like `x`, `[n, H, W, C]`."""
@@ -104,12 +115,7 @@ class Settings:
 
     def _likelihood(self, x: np.ndarray) -> likelihoods.Likelihood:
         make, names = LIKELIHOODS[self.likelihood]
-        arguments = {name: getattr(self, name) for name in names}
-        if "levels" in arguments and (self.quantised or "quantised" not in arguments):
-            arguments["levels"] = self.levels or data.levels(x)
-        else:
-            arguments.pop("levels", None)
-        return make(x.shape[1:], **arguments)
+        return make(x.shape[1:], **{name: getattr(self, name) for name in names if name != "levels" or self._on_levels})
 
 
 def stored_settings(folder: Path) -> Settings:

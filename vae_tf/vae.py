@@ -79,18 +79,34 @@ class VAE(ELBOModel):
                 )
             )
         _ = self.likelihood  # raises here, not in the first step
-        self._check_objective()
+        self._check_parts()
         self.prior.attach(encoder, self.posterior)
         state = self.objective.initial_state()
         if any(schedule.unit == "epochs" for schedule in self.objective.schedules().values()):
-            state["steps_per_epoch"] = 1.0
+            state |= {"steps_per_epoch": 1.0, "step_before": 0.0, "epochs_before": 0.0}
         self.objective_state = {
             name: self.add_weight(name, (), initializer=keras.initializers.Constant(value), trainable=False)
             for name, value in state.items()
         }
         self.built = True
 
-    def _check_objective(self) -> None:
+    def _check_parts(self) -> None:
+        for name, kind in (("prior", Prior), ("objective", Objective)):
+            part = getattr(self, name)
+            if not isinstance(part, kind):
+                remedy = f"Pass one of vae_tf.{kind.__name__.lower()}s."
+                expected = f"a vae_tf {kind.__name__}"
+                raise TypeError(_checks.problem(name, expected=expected, received=repr(part), remedy=remedy))
+        inputs = getattr(self.decoder, "inputs", None) or [None]
+        if len(inputs) > 1:
+            raise ValueError(
+                _checks.problem(
+                    "The decoder",
+                    expected="a model of one input, z",
+                    received=f"{len(inputs)} inputs",
+                    remedy="A library size is taken from the data: NegativeBinomial(..., library_size=True).",
+                )
+            )
         separable = self.posterior.factorises and self.prior.factorises
         if "rate_per_latent" in self.objective.needs and not separable:
             raise ValueError(

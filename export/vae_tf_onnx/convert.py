@@ -67,11 +67,12 @@ def export(
     facts = _facts(vae, opset, (low, high))
     with _replacing(folder) as draft:
         functions = _functions(vae)
+        examples = {name: _inputs(vae, function, (low, high)) for name, function in functions.items()}
         layers = {module.name for module in vae.submodules if isinstance(module, tf_keras.layers.Layer)}
         described = {}
         for name, function in functions.items():
-            described[name] = _write_graph(draft / GRAPHS[name], function, opset, facts, layers)
-        golden = _golden(vae, functions, (low, high))
+            described[name] = _write_graph(draft / GRAPHS[name], function, examples[name], opset, facts, layers)
+        golden = _golden(vae, functions, examples, (low, high))
         np.savez(draft / GOLDEN, allow_pickle=False, **golden)
         write_manifest(draft, facts | {"graphs": described})
         verify(draft)
@@ -134,14 +135,16 @@ def _spec(name: str, *shape: int) -> tf.TensorSpec:
     return tf.TensorSpec((None, *shape), tf.float32, name=name)
 
 
-def _write_graph(path: Path, function: Any, opset: int, facts: dict[str, Any], layers: set[str]) -> dict[str, Any]:
+def _write_graph(
+    path: Path, function: Any, examples: Any, opset: int, facts: dict[str, Any], layers: set[str]
+) -> dict[str, Any]:
     """Converts, checks and writes one graph; returns its description for the manifest."""
     model, _ = tf2onnx.convert.from_function(function, function.input_signature, opset=opset)
     _name_batch_axis(model)
     check_operators(model, layers)
     onnx.helper.set_model_props(model, {"vae_tf_onnx": json.dumps(facts)})
     onnx.checker.check_model(model, full_check=True)
-    errors = _check_parity(path.parts[-3], model.SerializeToString(), function)
+    errors = _check_parity(path.parts[-3], model.SerializeToString(), function, examples)
     path.parent.mkdir(parents=True)
     onnx.save(model, path)
     return {
@@ -188,12 +191,12 @@ def _describe(value: onnx.ValueInfoProto) -> dict[str, Any]:
     return {"name": value.name, "dtype": onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name, "shape": shape}
 
 
-def _check_parity(name: str, content: bytes, function: Any) -> dict[str, float]:
+def _check_parity(name: str, content: bytes, function: Any, examples: Any) -> dict[str, float]:
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     errors = dict.fromkeys(names, 0.0)
     for batch in PARITY_BATCHES:
-        inputs = _random_inputs(function, batch, seed=batch)
+        inputs = examples(batch, seed=batch)
         received = dict(zip(names, session.run(names, inputs), strict=True))
         for output, expected in function(*map(tf.constant, inputs.values())).items():
             error = check_parity(f"{name}/{output} at batch {batch}", received[output], expected.numpy())
@@ -201,22 +204,35 @@ def _check_parity(name: str, content: bytes, function: Any) -> dict[str, float]:
     return errors
 
 
-def _random_inputs(function: Any, batch: int, *, seed: int) -> dict[str, np.ndarray]:
-    """Standard normal inputs by name; noise in [0, 1), so that it may stand for uniform and for normal numbers."""
-    rng = np.random.default_rng(seed)
-    return {
-        spec.name: (rng.random if spec.name == "noise" else rng.standard_normal)((batch, *spec.shape[1:]), np.float32)
-        for spec in function.input_signature
-    }
+def _inputs(vae: vae_tf.VAE, function: Any, data_range: tuple[float, float]) -> Any:
+    """A function (batch, seed) -> random inputs by name, of the kind that the graph is for."""
+    low, high = data_range
+
+    def inputs(batch: int, *, seed: int) -> dict[str, np.ndarray]:
+        rng = np.random.default_rng(seed)
+        arrays = {}
+        for spec in function.input_signature:
+            shape = (batch, *spec.shape[1:])
+            if spec.name == "x":
+                arrays["x"] = (low + min(high - low, 255.0) * rng.random(shape)).astype(np.float32)
+            elif spec.name == "noise" and shape[1] != vae.latent_dim:
+                arrays["noise"] = vae.prior.noise(rng, batch)
+            else:
+                arrays[spec.name] = rng.standard_normal(shape, np.float32)
+        return arrays
+
+    return inputs
 
 
-def _golden(vae: vae_tf.VAE, functions: dict[str, Any], data_range: tuple[float, float]) -> dict[str, np.ndarray]:
+def _golden(
+    vae: vae_tf.VAE, functions: dict[str, Any], examples: dict[str, Any], data_range: tuple[float, float]
+) -> dict[str, np.ndarray]:
     """Inputs, and what the Keras model makes of them."""
     z = np.random.default_rng(0).standard_normal((_GOLDEN_ROWS, vae.latent_dim), dtype=np.float32)
     x = np.clip(vae.sample(_GOLDEN_ROWS, seed=1), *data_range).astype(np.float32)
     golden = {"z": z, "x": x, "log_prob": vae.likelihood.given(vae.decoder(z), x).log_prob(x).numpy()}
     for name, function in functions.items():
-        inputs = _random_inputs(function, _GOLDEN_ROWS, seed=0) | {"z": z, "x": x}
+        inputs = examples[name](_GOLDEN_ROWS, seed=0) | {"z": z, "x": x}
         golden |= {f"{name}/noise": inputs["noise"]} if "noise" in inputs else {}
         sources = [tf.constant(inputs[spec.name]) for spec in function.input_signature]
         golden |= {f"{name}/{key}": value.numpy() for key, value in function(*sources).items()}

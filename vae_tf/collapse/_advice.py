@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ from tensorflow_probability import distributions as tfd
 
 from vae_tf.collapse._data import examples, posteriors, subset
 from vae_tf.collapse._latents import active_units, collapse_threshold, kl_or_none
-from vae_tf.objectives import Schedule
+from vae_tf.likelihoods import Gaussian, Laplace, Likelihood
+from vae_tf.objectives import GECO, Schedule
 from vae_tf.vae import VAE
 
 _EXAMPLES = 5_000
@@ -44,6 +46,8 @@ def advice(
     x = subset(x, _EXAMPLES)
     sigma, rmse = measured_noise(vae, x, chunk_size)
     kl_weight = getattr(vae.objective, "kl_weight", 1.0)
+    if isinstance(vae.objective, GECO):
+        kl_weight = float(np.exp(-vae.objective_state["log_multiplier"].numpy()))
     warm_up = isinstance(kl_weight, Schedule)
     return advise(
         latent_dim=vae.latent_dim,
@@ -53,6 +57,9 @@ def advice(
         eigenvalues=covariance_eigenvalues(x),
         kl_weight=kl_weight.end if isinstance(kl_weight, Schedule) else kl_weight,
         warm_up=warm_up,
+        cure=f"{type(vae.likelihood).__name__}(..., scale='optimal')"
+        if isinstance(vae.likelihood, Gaussian | Laplace)
+        else "Gaussian(..., scale='optimal'), or a likelihood whose noise is trained",
     )
 
 
@@ -65,6 +72,7 @@ def advise(
     eigenvalues: np.ndarray,
     kl_weight: float = 1.0,
     warm_up: bool = False,
+    cure: str = "Gaussian(..., scale='optimal')",
 ) -> str | None:
     """One line on why latents collapsed and what to do; None when none did.
 
@@ -82,6 +90,7 @@ def advise(
         eigenvalues: of the covariance of the data, in their units squared.
         kl_weight: of the objective, at the end of its schedule.
         warm_up: whether the KL weight has a schedule.
+        cure: the likelihood that keeps sigma equal to the residual.
 
     References:
         Lucas, Tucker, Grosse, Norouzi 2019, arXiv 1911.02469.
@@ -102,7 +111,7 @@ def advise(
         return (
             f"{head}sigma = {sigma:.3g} is {sigma / rmse:.3g} times the residual {rmse:.3g}. "
             f"{_exceed(above(sigma**2))} sigma^2, {above(rmse**2)} the squared residual. "
-            "Keep the two equal: Gaussian(..., scale='optimal')."
+            f"Keep the two equal: {cure}."
         )
     if kl_weight > 1 and kept(kl_weight * sigma**2) < kept(sigma**2):
         return (
@@ -115,11 +124,11 @@ def advise(
             f"{head}latent_dim is above what the data carry. {_exceed(carried)} "
             f"{noise}. latent_dim={max(active, 1)} loses little."
         )
-    cure = "Lengthen the warm-up of kl_weight" if warm_up else "Warm the KL up: ELBO(kl_weight=linear(10))"
+    longer = "Lengthen the warm-up of kl_weight" if warm_up else "Warm the KL up: ELBO(kl_weight=linear(10))"
     return (
         f"{head}{'the warm-up was too short, or training' if warm_up else 'training without a warm-up was'} "
         f"too short. {_exceed(carried)} {noise}, and {active} latents are used. "
-        f"{cure}, train longer, or use FreeBits."
+        f"{longer}, train longer, or use FreeBits."
     )
 
 
@@ -145,20 +154,25 @@ def covariance_eigenvalues(x: np.ndarray) -> np.ndarray:
 
 def measured_noise(vae: VAE, x: np.ndarray, chunk_size: int, seed: int = 0) -> tuple[float, float]:
     """Root mean squares of sd[x|z] and of x - E[x|z], at one draw z ~ q(z|x) for each example."""
-    noise = np.random.default_rng(seed).standard_normal((len(x), vae.latent_dim), dtype=np.float32)
+    rng = np.random.default_rng(seed)
+    noise = rng.standard_normal((len(x), vae.latent_dim), dtype=np.float32)
     squares, done = np.zeros(2), 0
     for part, q in posteriors(vae, x, chunk_size):
         z, _ = vae.posterior.draw(noise[done : done + len(part)], vae.posterior.parameters_of(q))
         p = vae.likelihood.given(vae.decoder(z, training=False), part)
-        squares += float(tf.reduce_sum(_variance(p, seed, part.shape))), float(tf.reduce_sum((part - p.mean()) ** 2))
+        variance = tf.broadcast_to(_variance(vae.likelihood, p, rng), part.shape)
+        squares += float(tf.reduce_sum(variance)), float(tf.reduce_sum((part - p.mean()) ** 2))
         done += len(part)
     sigma, rmse = np.sqrt(squares / np.prod(x.shape))
     return float(sigma), float(rmse)
 
 
-def _variance(p: tfd.Distribution, seed: int, shape: Any) -> tf.Tensor:
+def _variance(likelihood: Likelihood, p: tfd.Distribution, rng: np.random.Generator) -> tf.Tensor:
     """The variance of x given z, `[B, *E]`; from one draw where the distribution does not say."""
     try:
-        return tf.broadcast_to(p.variance(), shape)
+        return p.variance()
     except NotImplementedError:
-        return (p.sample(seed=seed) - p.mean()) ** 2
+        parameters = likelihood.parameters_of(p)
+        if getattr(likelihood, "df", math.inf) <= 2:  # a Student t without variance: its scale says how wide it is
+            return tf.square(parameters["scale"])
+        return (likelihood.observe(likelihood.noise(rng, int(p.batch_shape[0])), parameters) - p.mean()) ** 2

@@ -33,6 +33,8 @@ class Likelihood(DistributionLayer):
 
     measure: Literal["density", "mass"] = "density"
     """Whether log_prob is that of a density on the reals or of a mass on countable values."""
+    support: str = "real numbers"
+    """The values that x can take, in words."""
 
     def __init__(self, event_shape: tuple[int, ...], *, decay: float = 0.95, **kwargs: Any) -> None:
         super().__init__(event_shape, **kwargs)
@@ -115,10 +117,30 @@ class Likelihood(DistributionLayer):
         return super().get_config() | {"event_shape": list(self.event_shape), "decay": self.decay}
 
 
+def check_unit_interval(x: np.ndarray, family: str) -> None:
+    """Raises ValueError where `x` holds values outside [0, 1]."""
+    if np.min(x) < 0 or np.max(x) > 1:
+        raise ValueError(
+            _checks.problem(
+                f"Data for {family}",
+                expected="values in [0, 1]",
+                received=f"values in [{np.min(x):g}, {np.max(x):g}]",
+                remedy="Scale the data to [0, 1], or use Gaussian.",
+            )
+        )
+
+
 def weighted_mean(values: tf.Tensor, weight: tf.Tensor | None, otherwise: tf.Tensor) -> tf.Tensor:
     """The mean of `[B, *E]` over all axes, the examples weighted; `otherwise` where every weight is zero."""
     if weight is None:
         return tf.reduce_mean(values)
     per_example = tf.reduce_mean(tf.reshape(values, (tf.shape(weight)[0], -1)), axis=1)
+    return weighted_batch_mean(per_example, weight, otherwise)
+
+
+def weighted_batch_mean(values: tf.Tensor, weight: tf.Tensor | None, otherwise: tf.Tensor) -> tf.Tensor:
+    """The mean of `[B, ...]` over the batch, the examples weighted; `otherwise` where every weight is zero."""
+    if weight is None:
+        return tf.reduce_mean(values, axis=0)
     total = tf.reduce_sum(weight)
-    return tf.where(total > 0, tf.math.divide_no_nan(tf.reduce_sum(weight * per_example), total), otherwise)
+    return tf.where(total > 0, tf.math.divide_no_nan(tf.tensordot(weight, values, 1), total), otherwise)

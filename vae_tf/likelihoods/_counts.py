@@ -17,6 +17,7 @@ class Counts(PointwiseLikelihood):
     """A likelihood of counts, whose draws numpy makes: each has its own generator, of the seed that is its noise."""
 
     measure = "mass"
+    support = "counts"
     drawn_from: ClassVar[tuple[str, ...]] = ("mean",)
     """Names of the parameters that `draw_counts` takes."""
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from vae_tf import _checks
 
-_TOLERANCE = 1e-3  # of a level: float32 rounding of k / 255 is far below, anything else far above
+_TOLERANCE = 1e-2  # of a level: above what float32 rounds k / 65535 by
 
 
 class Levels:
@@ -32,6 +32,7 @@ class Levels:
             )
         self.peak = 255.0 if levels is None else 1.0
         self.width = self.peak / (self.count - 1)
+        self.text = "0..255" if levels is None else f"{self.count} levels in [0, 1]"
 
     def index(self, x: tf.Tensor) -> tf.Tensor:
         """The number of the level nearest to x, from 0 to count - 1, as a float."""

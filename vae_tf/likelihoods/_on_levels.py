@@ -25,6 +25,7 @@ class OnLevels(PointwiseLikelihood):
         super().__init__(event_shape, **kwargs)
         self.grid = Levels(levels)
         self.levels = levels
+        self.support = self.grid.text
 
     @abc.abstractmethod
     def log_mass(self, index: tf.Tensor, parameters: dict[str, tf.Tensor]) -> tf.Tensor:

@@ -48,6 +48,7 @@ class Quantisable(LocationScale):
             spec = tf.TensorSpec((None, *self.event_shape), self.compute_dtype)
             self._compiled_mean = tf.function(self._level_mean, input_signature=(spec, spec))  # eager loops are slow
             self.measure = "mass"
+            self.support = self.grid.text
 
     @property
     def data_range(self) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from tensorflow_probability import distributions as tfd
 
 from vae_tf import _checks
 from vae_tf.equivalence import PointwiseLoss
-from vae_tf.likelihoods._base import Likelihood
+from vae_tf.likelihoods._base import Likelihood, check_unit_interval
 
 _OUTSIDE = _checks.problem(
     "Data for Bernoulli",
@@ -51,6 +51,7 @@ class Bernoulli(Likelihood):
     """
 
     measure = "mass"
+    support = "0 and 1"
     _warned = False
 
     @property
@@ -82,15 +83,7 @@ class Bernoulli(Likelihood):
     def check_data(self, x: np.ndarray) -> None:
         """See Likelihood.check_data; warns on grey levels."""
         super().check_data(x)
-        if np.min(x) < 0 or np.max(x) > 1:
-            raise ValueError(
-                _checks.problem(
-                    "Data for Bernoulli",
-                    expected="values in [0, 1]",
-                    received=f"values in [{np.min(x):g}, {np.max(x):g}]",
-                    remedy="Scale the data to [0, 1], or use Gaussian.",
-                )
-            )
+        check_unit_interval(x, "Bernoulli")
         if not self._warned and np.any((x > 0) & (x < 1)):
             self._warned = True
             warnings.warn(

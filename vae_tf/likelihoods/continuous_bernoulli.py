@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from vae_tf import _checks
+from vae_tf.likelihoods._base import check_unit_interval
 from vae_tf.likelihoods._pointwise import PointwiseLikelihood
 
 
@@ -38,6 +38,8 @@ class ContinuousBernoulli(PointwiseLikelihood):
         Loaiza-Ganem, Cunningham 2019, "The continuous Bernoulli: fixing a pervasive error in variational
         autoencoders", arXiv 1907.06845.
     """
+
+    support = "[0, 1]"
 
     @property
     def parameter_shape(self) -> tuple[int, ...]:
@@ -69,15 +71,7 @@ class ContinuousBernoulli(PointwiseLikelihood):
     def check_data(self, x: np.ndarray) -> None:
         """See Likelihood.check_data."""
         super().check_data(x)
-        if np.min(x) < 0 or np.max(x) > 1:
-            raise ValueError(
-                _checks.problem(
-                    "Data for ContinuousBernoulli",
-                    expected="values in [0, 1]",
-                    received=f"values in [{np.min(x):g}, {np.max(x):g}]",
-                    remedy="Scale the data to [0, 1], or use Gaussian.",
-                )
-            )
+        check_unit_interval(x, "ContinuousBernoulli")
 
 
 def _mean(logits: tf.Tensor) -> tf.Tensor:

@@ -35,7 +35,8 @@ class NegativeBinomial(Counts):
     With `library_size=True`, for counts whose total says how much was measured rather than what, as the reads of
     a cell, `mu = library * share` instead: share is the softmax of the network's outputs over all dimensions, of
     which a millionth is spread evenly, so that no share is 0. The layer takes `[raw, library]`, library `[B]` or
-    `[B, 1]`, or raw alone; then library is `running_library`, a running mean of the training totals (1 at first).
+    `[B, 1]` (in models of your own; the decoder of a VAE sees z alone), or raw alone: then library is
+    `running_library`, a running mean of the training totals (1 at first).
     In a VAE the library of an example is its own total, scVI's observed library size: `given` makes of p(x|z) the
     p(x|z, library = sum(x)), a mass over x once the library is fixed, and that is what is trained and reported.
 
@@ -91,6 +92,7 @@ class NegativeBinomial(Counts):
         if dispersion == "per_dimension":
             self.raw_dispersion = self.add_weight("raw_dispersion", self.event_shape, initializer="zeros")
         if self.library_size:
+            self.support = "counts, given their total"
             self.running_library = self._statistic("running_library", 1.0)
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import tensorflow as tf
@@ -47,10 +48,10 @@ class FlowPrior(Prior):
         self.networks = [self._network(kept) for _ in range(self.flows)]
 
     def _network(self, kept: int) -> keras.Model:
-        dense = keras.layers.Dense
+        dense = functools.partial(keras.layers.Dense, dtype="float32")  # whatever the global policy
         return keras.Sequential(
             [
-                keras.layers.InputLayer((kept,)),
+                keras.layers.InputLayer((kept,), dtype="float32"),
                 dense(self.units, "relu"),
                 dense(self.units, "relu"),
                 dense(2 * (self.latent_dim - kept), kernel_initializer="zeros"),

@@ -77,7 +77,8 @@ class MixtureOfNormals(_Mixture):
 class VampPrior(_Mixture):
     """p(z) = (1/C) sum_c q(z|u_c): the posterior, averaged over C trained pseudo-inputs u_c.
 
-    The encoder is the VAE's own; the KL is estimated from the draws.
+    The encoder is the VAE's own (without dropout, and with the averages of batch normalisation); the KL is estimated
+    from the draws.
 
     Args:
         latent_dim: number of latents D.
@@ -113,6 +114,7 @@ class VampPrior(_Mixture):
             )
         self.pseudo_inputs = self.add_weight("pseudo_inputs", shape, initializer=initializer)
         self._components: Any = None
+        self._posterior: Any = None
 
     def attach(self, encoder: keras.Model, posterior: Any) -> None:
         """See Prior.attach."""
@@ -136,7 +138,16 @@ class VampPrior(_Mixture):
                     remedy="Use DiagonalNormal or FullCovarianceNormal, or another prior.",
                 )
             )
-        self._components = lambda: posterior.parameters_of(encoder(self.pseudo_inputs))
+        if self._components is not None and self._posterior() is not posterior:
+            raise ValueError(
+                _checks.problem(
+                    "VampPrior",
+                    expected="one VAE, whose encoder it is made of",
+                    received="a second one",
+                    remedy="Make a new VampPrior for each VAE.",
+                )
+            )
+        self._components = lambda: posterior.parameters_of(encoder(self.pseudo_inputs, training=False))
         self._posterior = lambda: posterior  # a function, so that Keras does not count the encoder's weights twice
 
     def distribution(self) -> tfd.Distribution:
