@@ -393,3 +393,13 @@ def test_figures(tmp_path):
         figure.savefig(tmp_path / f"{i}.png")
     assert len(plotting.units_history({"active_units": [1.0]}).axes) == 1
     plotting.active_units(np.zeros(3), threshold=0.0).savefig(tmp_path / "none.png")
+
+
+def test_the_measured_noise_is_deterministic(make_vae):
+    from vae_tf.collapse._advice import measured_noise
+
+    vae = make_vae(vae_tf.likelihoods.Poisson(SHAPE))
+    x = np.random.default_rng(0).poisson(3.0, (8, *SHAPE)).astype(np.float32)
+    assert measured_noise(vae, x, 256) == measured_noise(vae, x, 256)
+    heavy = make_vae(vae_tf.likelihoods.StudentT(SHAPE, df=1.5, scale=0.3))
+    assert measured_noise(heavy, x, 256)[0] == pytest.approx(0.3), "without a variance, its scale"

@@ -137,3 +137,11 @@ def test_twin(name):
     np.testing.assert_allclose(received, log_prob, rtol=1e-5, atol=1e-12)
     with pytest.raises(ValueError, match=f"Data for {type(likelihood).__name__}: expected"):
         family.log_prob(x + np.float32(0.3), parameters)
+
+
+def test_sixteen_bit_levels_are_levels_in_float32():
+    x = (np.arange(65536) / 65535).astype(np.float32)[:, None]
+    likelihood = DiscretizedLogistic((1,), levels=65536)
+    likelihood.check_data(x)
+    log_prob = likelihood(np.zeros((1, 2), np.float32)).log_prob(x[::997, None])
+    assert np.isfinite(log_prob).all()

@@ -4,6 +4,7 @@ import cases
 import numpy as np
 import pytest
 import tensorflow as tf
+import tf_keras as keras
 from helpers import SHAPE
 from scipy import special, stats
 from tensorflow_probability import distributions as tfd
@@ -114,6 +115,14 @@ def test_the_vamp_prior_is_the_average_of_its_posteriors(make_vae):
     np.testing.assert_allclose(vae.prior.log_prob(z), np.log(np.mean(np.exp(parts), axis=0)), rtol=1e-5)
 
 
+def test_a_prior_of_networks_computes_in_float32_under_mixed_precision():
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    try:
+        assert FlowPrior(3, 2, 8).log_prob(tf.zeros((2, 3))).dtype == tf.float32
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -141,3 +150,10 @@ def test_a_prior_that_does_not_fit(make_vae):
         make_vae(prior=lambda d: VampPrior(d, (3, 28, 28, 1)))
     with pytest.raises(ValueError, match=r"beside VampPrior: expected a normal one.*received InverseAuto"):
         make_vae(prior=lambda d: VampPrior(d, (3, *SHAPE)), posterior=InverseAutoregressiveFlow)
+
+
+def test_a_vamp_prior_has_one_vae(make_vae):
+    prior = VampPrior(4, (3, *SHAPE))
+    make_vae(prior=lambda d: prior)
+    with pytest.raises(ValueError, match="VampPrior: expected one VAE"):
+        make_vae(prior=lambda d: prior)

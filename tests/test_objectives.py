@@ -1,5 +1,6 @@
 """Objectives by hand, schedules by their definition, and what training logs and minimises under each of them."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -56,6 +57,22 @@ def test_schedules():
 def test_a_scheduled_weight_is_that_of_the_step():
     objective = ELBO(linear(10, "steps"))
     np.testing.assert_allclose(objective(TERMS, Progress(step=5.0)), DISTORTION + 0.5 * RATE)
+
+
+def test_geco_is_bounded_where_its_tolerance_cannot_be_reached():
+    state = {name: tf.constant(value) for name, value in GECO(-1e3).initial_state().items()}
+    for _ in range(30):
+        state = GECO(-1e3, speed=1.0).update(TERMS, state)
+    assert float(state["log_multiplier"]) == 10.0
+    assert float(state["violation"]) == pytest.approx(1004.0), "from the first batch on"
+    assert np.isfinite(GECO(-1e3)(TERMS, Progress(state=state))).all()
+
+
+def test_weights_of_the_examples_count():
+    weighted = dataclasses.replace(TERMS, weight=tf.constant([1.0, 0.0]))
+    np.testing.assert_allclose(FreeBits(0.0)(weighted), DISTORTION + PER_LATENT[0].sum(), rtol=1e-6)
+    state = GECO(1.0).update(weighted, {"log_multiplier": 0.0, "violation": np.nan})
+    assert float(state["violation"]) == pytest.approx(DISTORTION[0] - 1.0)
 
 
 def test_geco_moves_its_multiplier_by_the_averaged_violation():
@@ -150,7 +167,7 @@ def test_the_importance_weighted_loss_by_an_independent_computation(make_vae, di
 def test_logs_of_a_scheduled_weight(make_vae, digits):
     """By epoch: the weight is that of the last step; a model that is saved and loaded goes on from there."""
     vae = make_vae(objective=ELBO(linear(4, "epochs")))
-    with pytest.warns(UserWarning, match=r"kl_weight: its warm-up takes 16 steps, and training ends after 8: .* 0\.5"):
+    with pytest.warns(UserWarning, match=r"kl_weight: its warm-up takes 4 epochs, and training ends after 2: .* 0\.5"):
         history = vae.fit(digits[0][:128], batch_size=32, epochs=2, verbose=0).history
     assert history["kl_weight"] == pytest.approx([4 / 16, 8 / 16])
     for loss, elbo in zip(history["loss"], history["elbo"], strict=True):
@@ -160,6 +177,26 @@ def test_logs_of_a_scheduled_weight(make_vae, digits):
     assert history["loss"][1] != pytest.approx(-history["elbo"][1]), "an average over the epoch"
     logs = vae.evaluate(digits[1][:64], verbose=0, return_dict=True)
     assert logs["loss"] == pytest.approx(-logs["elbo"], rel=1e-6)
+
+
+def test_epochs_are_counted_on_when_the_batch_size_changes(make_vae, digits):
+    vae = make_vae(objective=ELBO(linear(4, "epochs")))
+    with pytest.warns(UserWarning, match="training ends after 2"):
+        vae.fit(digits[0][:64], batch_size=16, epochs=2, verbose=0)
+    history = vae.fit(digits[0][:64], batch_size=64, epochs=2, verbose=0).history
+    assert history["kl_weight"] == pytest.approx([0.75, 1.0])
+
+
+def test_a_sequence_has_a_length(make_vae, digits):
+    class Batches(keras.utils.Sequence):
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, index):
+            return digits[0][32 * index : 32 * (index + 1)]
+
+    vae = make_vae(objective=ELBO(linear(1, "epochs")))
+    assert vae.fit(Batches(), verbose=0).history["kl_weight"] == [1.0]
 
 
 def test_epochs_of_data_without_a_length(make_vae, digits):

@@ -445,3 +445,33 @@ def test_bad_latent_dim(latent_dim):
     for make in (vae_tf.posteriors.DiagonalNormal, vae_tf.priors.StandardNormal):
         with pytest.raises(ValueError, match="latent_dim: expected a whole number of at least 1"):
             make(latent_dim)
+
+
+def test_data_without_probability_stop_training(make_vae, digits):
+    """In a later batch, which nobody looked at before: no loss of infinity, and no weights are spoiled."""
+    counts = np.rint(16 * digits[0][:64])
+    counts[-1] = -1.5
+    vae = make_vae(vae_tf.likelihoods.Poisson(SHAPE))
+    before = vae.get_weights()
+    data = tf.data.Dataset.from_tensor_slices(counts).batch(32)  # of which the first batch is looked at
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"-log p\(x\|z\) of Poisson: expected a finite .*counts"):
+        vae.evaluate(data, verbose=0)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Poisson"):
+        vae.fit(iter([counts[32:]]), steps_per_epoch=1, verbose=0)
+    for weight, old in zip(vae.get_weights(), before, strict=True):
+        assert np.isfinite(weight).all()
+        if weight.dtype == np.float32 and weight.size > 1:
+            np.testing.assert_array_equal(weight, old)
+
+
+def test_parts_of_the_wrong_kind(make_vae):
+    vae = make_vae()
+    with pytest.raises(TypeError, match="objective: expected a vae_tf Objective, received 'iwae'"):
+        vae_tf.VAE(vae.encoder, vae.decoder, vae.prior, "iwae")
+    with pytest.raises(TypeError, match="prior: expected a vae_tf Prior"):
+        vae_tf.VAE(vae.encoder, vae.decoder, keras.layers.Dense(3))
+    z, library = keras.Input((4,)), keras.Input((1,))
+    likelihood = vae_tf.likelihoods.NegativeBinomial(SHAPE, library_size=True)
+    decoder = keras.Model([z, library], likelihood([keras.layers.Dense(64)(z), library]))
+    with pytest.raises(ValueError, match="The decoder: expected a model of one input, z, received 2 inputs"):
+        vae_tf.VAE(vae.encoder, decoder, vae.prior)

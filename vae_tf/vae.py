@@ -69,6 +69,8 @@ class VAE(ELBOModel):
         self.prior = prior
         self.objective = ELBO() if objective is None else objective
         self.seed = _checks.seed(seed)
+        _ = self.likelihood  # raises here, not in the first step
+        self._check_parts()
         if self.posterior.latent_dim != prior.latent_dim:
             raise ValueError(
                 _checks.problem(
@@ -78,8 +80,6 @@ class VAE(ELBOModel):
                     remedy="Give both the same latent_dim.",
                 )
             )
-        _ = self.likelihood  # raises here, not in the first step
-        self._check_parts()
         self.prior.attach(encoder, self.posterior)
         state = self.objective.initial_state()
         if any(schedule.unit == "epochs" for schedule in self.objective.schedules().values()):

@@ -1,6 +1,6 @@
 """Every likelihood for grey images on MNIST in one unit: test bits per dimension.
 
-    python tests/integration/bits_per_dim.py --epochs 5 --images 20000     # the committed table
+    python tests/integration/bits_per_dim.py --epochs 5 --images 10000     # the committed table
     python tests/integration/bits_per_dim.py --epochs 30 --images 60000
 
 One network (the convolutional pair of vae_tf.networks, 20 latents, Adam 1e-3, batch 128, seed 0) and one number: an
@@ -64,7 +64,7 @@ def table(epochs, *, names=tuple(MODELS), train_images=60000, test_images=1000, 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--images", type=int, default=20000, help="of the training set, from its beginning")
+    parser.add_argument("--images", type=int, default=10000, help="of the training set, from its beginning")
     arguments, start = parser.parse_args(), time.perf_counter()
     comparison = table(arguments.epochs, train_images=arguments.images, echo=lambda line: print(line, flush=True))
     print(f"\n{comparison.markdown()}\n\n{time.perf_counter() - start:.0f} s in all")
