@@ -71,10 +71,10 @@ def samples(mean: np.ndarray, draws: np.ndarray) -> Figure:
 
 
 def overview(history: Mapping[str, Sequence[float]], x: np.ndarray, mean: np.ndarray, draws: np.ndarray) -> Figure:
-    """A run in one picture: loss, sigma, images above their reconstructions, and samples.
+    """A run in one picture: loss, sigma (where there is one) and residual, reconstructions, and samples.
 
     Args:
-        history: as for `curves`, with `sigma` and `rmse`.
+        history: as for `curves`, with `rmse`.
         x: images `[n, H, W, C]`.
         mean: their reconstructions, `[n, H, W, C]`.
         draws: samples `[m, H, W, C]`.
@@ -82,10 +82,12 @@ def overview(history: Mapping[str, Sequence[float]], x: np.ndarray, mean: np.nda
     figure = Figure(figsize=(12, 3.2), layout="constrained")
     loss, sigma, pairs, samples_ax = figure.subplots(1, 4, width_ratios=(1.2, 1.2, 1, 1))
     _lines(loss, history, {"loss": "training", "val_loss": "test"}, "-ELBO (nats per example)")
-    _lines(sigma, history, {"sigma": "sigma", "rmse": "residual (rmse)"}, "sigma (units of the data)", log=True)
+    unit = "sigma (units of the data)" if "sigma" in history else "residual (units of the data)"
+    _lines(sigma, history, {"sigma": "sigma", "rmse": "residual (rmse)"}, unit, log=True)
     image_grid(pairs, np.stack([x, mean], axis=1).reshape(-1, *x.shape[1:]), columns=6)
     image_grid(samples_ax, draws)
-    titles = ("What is minimised", "sigma follows the residual", "x, E[x|z], x, E[x|z], ...", "Samples x ~ p(x|z)")
+    second = "sigma follows the residual" if "sigma" in history else "The residual x - E[x|z]"
+    titles = ("What is minimised", second, "x, E[x|z], x, E[x|z], ...", "Samples x ~ p(x|z)")
     for ax, title in zip((loss, sigma, pairs, samples_ax), titles, strict=True):
         ax.set_title(title, fontsize=10)
     return figure

@@ -1,6 +1,7 @@
 """Continuous Bernoulli against Bernoulli on grey MNIST: the table of Loaiza-Ganem and Cunningham (arXiv 1907.06845).
 
-    python tests/integration/continuous_bernoulli.py --epochs 30
+    python tests/integration/continuous_bernoulli.py --epochs 20             # the published table
+    python tests/integration/continuous_bernoulli.py --epochs 20 --clip 0    # without the bound
 
 Two VAEs with 20 latents, 784-500-500 and its mirror, dropout 0.1, Adam 1e-3, batch 50, on pixels (k + u) / 256 with u
 uniform. One has a continuous Bernoulli; the other a Bernoulli, that is, the loss is binary cross-entropy. All three
@@ -9,6 +10,10 @@ test ELBOs are those of a density on [0, 1]:
 - of the continuous Bernoulli;
 - of the continuous Bernoulli whose mean is the Bernoulli's: "mean map", the best that can be made of the second model;
 - of the continuous Bernoulli with the Bernoulli's own parameter: what the second model was trained as if it were.
+
+The published numbers fit a parameter lambda that is kept in [1e-4, 1 - 1e-4] (an inference of ours: the poster does not
+say so), so that is done here. Without the bound the density of a black pixel goes up to 256, not 9.2, and all but the
+last number are far higher.
 
 MNIST comes from $VAE_TF_DATA_DIR, or is downloaded.
 """
@@ -33,7 +38,18 @@ def dequantised(x, seed):
     return ((255 * x + np.random.default_rng(seed).random(x.shape)) / 256).astype(np.float32)
 
 
-def build(likelihood):
+class Clip(keras.layers.Layer):
+    """Bounds its input."""
+
+    def __init__(self, bound):
+        super().__init__()
+        self.bound = bound
+
+    def call(self, inputs):
+        return tf.clip_by_value(inputs, -self.bound, self.bound)
+
+
+def build(likelihood, bound):
     keras.utils.set_random_seed(0)
     layers = keras.layers
 
@@ -43,14 +59,16 @@ def build(likelihood):
     posterior = vae_tf.posteriors.DiagonalNormal(LATENT_DIM)
     inputs = layers.InputLayer(SHAPE)
     encoder = keras.Sequential([inputs, layers.Flatten(), *hidden(), layers.Dense(2 * LATENT_DIM), posterior])
-    decoder = keras.Sequential([layers.InputLayer((LATENT_DIM,)), *hidden(), layers.Dense(784), likelihood])
+    decoder = keras.Sequential(
+        [layers.InputLayer((LATENT_DIM,)), *hidden(), layers.Dense(784), Clip(bound), likelihood]
+    )
     vae = vae_tf.VAE(encoder, decoder, vae_tf.priors.StandardNormal(LATENT_DIM))
     vae.compile(keras.optimizers.Adam(1e-3), steps_per_execution=32)
     return vae
 
 
-def train(likelihood, x, epochs):
-    vae = build(likelihood)
+def train(likelihood, x, epochs, bound):
+    vae = build(likelihood, bound)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Bernoulli is a distribution on {0, 1}")  # that is the point
         vae.fit(x, batch_size=BATCH, epochs=epochs, verbose=0)
@@ -82,14 +100,19 @@ def elbo(vae, x, logits=lambda logits: logits):
     return float(values.mean()), float(values.std() / np.sqrt(len(values)))
 
 
-def table(epochs):
-    """The three test ELBOs with their standard errors, in nats per example."""
+def table(epochs, clip=1e-4):
+    """The three test ELBOs with their standard errors, in nats per example; lambda in [clip, 1 - clip]."""
+    bound = np.log((1 - clip) / clip) if clip else np.inf
     x_train, x_test = (dequantised(x, seed) for seed, x in enumerate(vae_tf.data.load("mnist")))
-    continuous = train(ContinuousBernoulli(SHAPE), x_train, epochs)
-    bernoulli = train(Bernoulli(SHAPE), x_train, epochs)
+    continuous = train(ContinuousBernoulli(SHAPE), x_train, epochs, bound)
+    bernoulli = train(Bernoulli(SHAPE), x_train, epochs, bound)
+
+    def mean_map(logits):
+        return np.clip(logits_of_mean(1 / (1 + np.exp(-logits.astype(np.float64)))), -bound, bound)
+
     results = (
         elbo(continuous, x_test),
-        elbo(bernoulli, x_test, lambda logits: logits_of_mean(1 / (1 + np.exp(-logits.astype(np.float64))))),
+        elbo(bernoulli, x_test, mean_map),
         elbo(bernoulli, x_test),
     )
     return dict(zip(PUBLISHED, results, strict=True))
@@ -97,12 +120,13 @@ def table(epochs):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--epochs", type=int, default=30)
-    epochs, start = parser.parse_args().epochs, time.perf_counter()
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--clip", type=float, default=1e-4, help="smallest lambda and 1 - lambda; 0 for no bound")
+    arguments, start = parser.parse_args(), time.perf_counter()
     print("| density | test ELBO (nats) | published |\n|---|---|---|")
-    for name, (value, error) in table(epochs).items():
+    for name, (value, error) in table(arguments.epochs, arguments.clip).items():
         print(f"| {name} | {value:.1f} +- {error:.1f} | {PUBLISHED[name]} |")
-    print(f"\n{epochs} epochs, {time.perf_counter() - start:.0f} s")
+    print(f"\n{arguments.epochs} epochs, {time.perf_counter() - start:.0f} s")
 
 
 if __name__ == "__main__":
