@@ -26,6 +26,7 @@ import vae_tf
 from vae_tf import evaluation
 
 SHAPE, LATENTS, HIDDEN, DRAWS, LOOP_BATCH = (28, 28, 1), 32, 512, 5000, 100
+CHUNK = 4096  # the default of a likelihood of one parameter for each dimension
 LAYERS = [(LATENTS, HIDDEN), (HIDDEN, HIDDEN), (HIDDEN, 784)]
 ENCODER = [(784, HIDDEN), (HIDDEN, HIDDEN), (HIDDEN, 2 * LATENTS)]
 LIKELIHOODS = {
@@ -49,7 +50,7 @@ def flops(images):
 
 
 def matrix_products(images):
-    pieces = images * -(-DRAWS // evaluation.CHUNK_SIZE)
+    pieces = images * -(-DRAWS // CHUNK)
     batch = images * DRAWS // pieces
     inputs = [tf.random.normal((batch, a)) for a, _ in LAYERS]
     weights = [tf.random.normal((a, b)) for a, b in LAYERS]
