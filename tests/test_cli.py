@@ -222,7 +222,7 @@ def interrupt(folder, how, after_epochs):
                 break
             time.sleep(0.05)
         process.send_signal(how)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=300)
         return process.returncode, err
 
 

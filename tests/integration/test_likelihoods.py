@@ -31,10 +31,9 @@ def test_continuous_bernoulli_before_its_mean_map_before_bernoulli():
     assert values == pytest.approx(module.PUBLISHED, abs=40)
 
 
-@pytest.mark.parametrize("num_samples", [1, 5])
-def test_importance_weighted_bounds(num_samples):
-    """Published after 3,280 passes: 86.76 nats, 19 active (K = 1); here 80 passes."""
-    bounds, active = script("iwae").run(num_samples, epochs=80)
+def test_importance_weighted_bounds():
+    """Published after 3,280 passes: 85.54 nats, 22 active; here 80 passes."""
+    bounds, active = script("iwae").run(5, epochs=80)
     means = [mean for mean, _ in bounds.values()]
     assert means == sorted(means)
     assert -means[-1] < 92
