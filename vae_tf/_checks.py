@@ -59,6 +59,24 @@ def positive_float(name: str, value: Any, remedy: str | None = None) -> float:
     )
 
 
+def positive_float_or_word(name: str, value: Any, words: Iterable[str], *, remedies: tuple[str, str]) -> float | str:
+    """`value` as a finite float above 0 or as one of the words, or a ValueError that names `name`.
+
+    Args:
+        name: of the argument.
+        value: what was given.
+        words: that may stand for a number.
+        remedies: for a number that will not do, and for a word that is none of them.
+    """
+    if not isinstance(value, str):
+        return positive_float(name, value, remedies[0])
+    words = list(words)
+    if value not in words:
+        expected = "a positive number or one of " + ", ".join(map(repr, words))
+        raise ValueError(problem(name, expected=expected, received=repr(value), remedy=remedies[1]))
+    return value
+
+
 def fraction(name: str, value: Any, remedy: str | None = None) -> float:
     """`value` as a float in [0, 1), or a ValueError that names `name`."""
     return _float(name, value, "a number in [0, 1)", remedy, lambda number: 0 <= number < 1)

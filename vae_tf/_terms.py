@@ -30,12 +30,17 @@ class Terms:
 
     def average(self, values: tf.Tensor) -> tf.Tensor:
         """The mean of values `[B, ...]` over the batch, the examples weighted."""
-        if self.weight is None:
-            return tf.reduce_mean(values, axis=0)
-        return tf.math.divide_no_nan(tf.tensordot(self.weight, values, 1), tf.reduce_sum(self.weight))
+        return batch_mean(values, self.weight)
 
     def __iter__(self) -> Iterator[tf.Tensor]:
         return iter((self.distortion, self.rate))
+
+
+def batch_mean(values: tf.Tensor, weight: tf.Tensor | None) -> tf.Tensor:
+    """The mean of `[B, ...]` over the batch, the examples weighted by `[B]`; 0 where every weight is zero."""
+    if weight is None:
+        return tf.reduce_mean(values, axis=0)
+    return tf.math.divide_no_nan(tf.tensordot(weight, values, 1), tf.reduce_sum(weight))
 
 
 def importance_weighted_bound(log_weights: tf.Tensor) -> tf.Tensor:

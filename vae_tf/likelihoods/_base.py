@@ -12,6 +12,7 @@ from tensorflow_probability import distributions as tfd
 
 from vae_tf import _checks
 from vae_tf._distribution_layer import DistributionLayer
+from vae_tf._terms import batch_mean
 from vae_tf.equivalence import PointwiseLoss
 
 
@@ -140,7 +141,5 @@ def weighted_mean(values: tf.Tensor, weight: tf.Tensor | None, otherwise: tf.Ten
 
 def weighted_batch_mean(values: tf.Tensor, weight: tf.Tensor | None, otherwise: tf.Tensor) -> tf.Tensor:
     """The mean of `[B, ...]` over the batch, the examples weighted; `otherwise` where every weight is zero."""
-    if weight is None:
-        return tf.reduce_mean(values, axis=0)
-    total = tf.reduce_sum(weight)
-    return tf.where(total > 0, tf.math.divide_no_nan(tf.tensordot(weight, values, 1), total), otherwise)
+    mean = batch_mean(values, weight)
+    return mean if weight is None else tf.where(tf.reduce_sum(weight) > 0, mean, otherwise)

@@ -48,19 +48,8 @@ class LocationScale(PointwiseLikelihood):
     ) -> None:
         super().__init__(event_shape, **kwargs)
         self.min_scale = _checks.positive_float("min_scale", min_scale)
-        if isinstance(scale, str):
-            if scale not in SCALES:
-                raise ValueError(
-                    _checks.problem(
-                        "scale",
-                        expected="a positive number or one of " + ", ".join(map(repr, SCALES)),
-                        received=repr(scale),
-                        remedy="scale='optimal' suits most data.",
-                    )
-                )
-        else:
-            scale = _checks.positive_float("scale", scale, "Pass sigma > 0 in the data's units, or scale='optimal'.")
-        self.scale_mode = scale
+        remedies = "Pass sigma > 0 in the data's units, or scale='optimal'.", "scale='optimal' suits most data."
+        self.scale_mode = scale = _checks.positive_float_or_word("scale", scale, SCALES, remedies=remedies)
         if scale == "per_pixel":
             self.running_scale = self._statistic("running_scale", 1.0, self.event_shape)
             self.running_precision = self._statistic("running_precision", 1.0, self.event_shape)

@@ -77,18 +77,12 @@ class NegativeBinomial(Counts):
         super().__init__(event_shape, **kwargs)
         self.library_size = bool(library_size)
         self.min_dispersion = _checks.positive_float("min_dispersion", min_dispersion)
-        if not isinstance(dispersion, str):
-            dispersion = _checks.positive_float("dispersion", dispersion, 'Pass alpha > 0, or "per_dimension".')
-        elif dispersion not in DISPERSIONS:
-            raise ValueError(
-                _checks.problem(
-                    "dispersion",
-                    expected="a positive number or one of " + ", ".join(map(repr, DISPERSIONS)),
-                    received=repr(dispersion),
-                    remedy="dispersion='per_dimension' suits most data.",
-                )
-            )
-        self.dispersion_mode = dispersion
+        self.dispersion_mode = dispersion = _checks.positive_float_or_word(
+            "dispersion",
+            dispersion,
+            DISPERSIONS,
+            remedies=('Pass alpha > 0, or "per_dimension".', "dispersion='per_dimension' suits most data."),
+        )
         if dispersion == "per_dimension":
             self.raw_dispersion = self.add_weight("raw_dispersion", self.event_shape, initializer="zeros")
         if self.library_size:
