@@ -22,13 +22,20 @@ _MODULES = frozenset(
         "objectives",
         "plotting",
         "posteriors",
+        "ppca",
         "priors",
     }
 )
-_NAMES = {"VAE": "vae_tf.vae", "load": "vae_tf.saving", "negative_log_prob": "vae_tf.objectives"}
+_NAMES = {
+    "LinearVAE": "vae_tf.linear_vae",
+    "VAE": "vae_tf.vae",
+    "load": "vae_tf.saving",
+    "negative_log_prob": "vae_tf.objectives",
+}
 
 __all__ = [
     "VAE",
+    "LinearVAE",
     "callbacks",
     "collapse",
     "data",
@@ -41,6 +48,7 @@ __all__ = [
     "objectives",
     "plotting",
     "posteriors",
+    "ppca",
     "priors",
 ]
 
@@ -56,8 +64,10 @@ if TYPE_CHECKING:
         objectives,
         plotting,
         posteriors,
+        ppca,
         priors,
     )
+    from vae_tf.linear_vae import LinearVAE
     from vae_tf.objectives import negative_log_prob
     from vae_tf.saving import load
     from vae_tf.vae import VAE

@@ -1,0 +1,87 @@
+"""Data and covariances as float64 arrays, with one clear error for each thing that can be wrong with them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from vae_tf._checks import problem
+
+
+def as_rows(x: Any, event_shape: tuple[int, ...] | None = None) -> tuple[np.ndarray, tuple[int, ...]]:
+    """Data `[n, *E]` as rows `[n, d]` of their own dtype, and E.
+
+    Args:
+        x: data; nothing is copied that need not be.
+        event_shape: E of earlier data, if there were any; flat rows `[n, d]` pass as well.
+
+    Raises:
+        TypeError: for values that are no real numbers.
+        ValueError: for no examples, a single axis, another shape of one example, NaN or an infinity.
+    """
+    x = _real("data", x)
+    if x.ndim < 2 or x.size == 0:
+        expected = "examples along the first axis, [n, d] or [n, *E], at least one number"
+        raise _error("data", expected, f"shape {x.shape}", "Give a single example a first axis: x[None].")
+    found = x.shape[1:]
+    if event_shape is not None and found not in (event_shape, (math.prod(event_shape),)):
+        raise _error("data", f"examples of shape {event_shape}", f"shape {found}", "Pass data like those of the fit.")
+    return x.reshape(len(x), -1), event_shape or found
+
+
+def as_latents(z: Any, latent_dim: int) -> np.ndarray:
+    """Latents `[n, q]` in float64.
+
+    Raises:
+        TypeError: for values that are no real numbers.
+        ValueError: for another shape, NaN or an infinity.
+    """
+    z = _real("z", z)
+    if z.ndim != 2 or z.shape[1] != latent_dim:
+        raise _error("z", f"shape [n, {latent_dim}]", f"shape {z.shape}", "Pass latents such as transform returns.")
+    return z.astype(np.float64)
+
+
+def check_covariance(covariance: Any) -> np.ndarray:
+    """The covariance `[d, d]` in float64, symmetric to the last bit; one clear error where it is none.
+
+    Rounding is forgiven up to 1e-8 of the largest entry, or d times the machine epsilon of a coarser dtype: so much
+    may two mirrored entries differ, and so far may an eigenvalue lie below 0.
+
+    Raises:
+        TypeError: for values that are no real numbers.
+        ValueError: for an array that is not square, not finite, not symmetric, or has a negative eigenvalue.
+    """
+    given = _real("covariance", covariance)
+    if given.ndim != 2 or given.shape[0] != given.shape[1] or given.size == 0:
+        raise _error("covariance", "a square array [d, d]", f"shape {given.shape}", "Pass x.T @ x / n of centred x.")
+    matrix = given.astype(np.float64)
+    epsilon = np.finfo(given.dtype).eps if given.dtype.kind == "f" else 0.0
+    tolerance = max(1e-8, len(matrix) * float(epsilon)) * np.abs(matrix).max()
+    difference = np.abs(matrix - matrix.T).max()
+    if difference > tolerance:
+        received = f"mirrored entries that differ by up to {difference:.3g}"
+        raise _error("covariance", "a symmetric array", received, "Pass (S + S.T) / 2 if that is rounding.")
+    matrix = (matrix + matrix.T) / 2
+    smallest = np.linalg.eigvalsh(matrix)[0]
+    if smallest < -tolerance:
+        received = f"an eigenvalue of {smallest:.3g}"
+        raise _error("covariance", "no negative eigenvalue", received, "Compute it in float64 from centred data.")
+    return matrix
+
+
+def _real(name: str, values: Any) -> np.ndarray:
+    """The values as an array of finite real numbers, or an error."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(problem(name, expected="real numbers", received=f"dtype {array.dtype}", remedy="Convert them."))
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        bad = int(array.size - np.isfinite(array).sum())
+        raise _error(name, "finite numbers", f"{bad} NaN or infinite ones", "Remove or replace them.")
+    return array
+
+
+def _error(what: str, expected: str, received: str, remedy: str) -> ValueError:
+    return ValueError(problem(what, expected=expected, received=received, remedy=remedy))
