@@ -25,8 +25,11 @@ from tensorflow.python.util.tf_export import get_symbol_from_name
 from tf_keras.src.layers.serialization import get_builtin_layer
 from tf_keras.src.saving.serialization_lib import BUILTIN_MODULES
 
-from vae_tf import _checks
-from vae_tf.vae import VAE  # with it come all modules that register a class
+from vae_tf import (
+    _checks,
+    linear_vae,  # noqa: F401 - with it come all modules that register a class
+)
+from vae_tf.vae import VAE
 
 __all__ = ["load"]
 

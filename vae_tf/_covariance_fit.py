@@ -1,0 +1,109 @@
+"""Training of a linear VAE on the covariance of its data: the exact objective, at a cost without n."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+
+from vae_tf.objectives import Terms
+from vae_tf.vae import VAE
+
+
+def fit(
+    vae: VAE, covariance: np.ndarray, steps: int, *, train_encoder: bool, steps_per_epoch: int, callbacks: Any
+) -> keras.callbacks.History:
+    """Trains a LinearVAE whose mean is that of the data; see LinearVAE.fit_covariance.
+
+    Args:
+        vae: with `linear_gaussian`, `linear_encoder` and `optimal_encoder`.
+        covariance: of the data, `[d, d]`.
+        steps: optimizer steps.
+        train_encoder: whether the encoder is trained by steps, too; else it is put to its optimum in each.
+        steps_per_epoch: steps in an epoch; the last may have fewer.
+        callbacks: as for `fit` of every Keras model.
+    """
+    epochs = -(-steps // steps_per_epoch)
+    vae._plan(None, None, epochs, steps_per_epoch)
+    vae.optimizer.build(vae.trainable_variables)
+    callbacks = keras.callbacks.CallbackList(callbacks, add_history=True, model=vae, epochs=epochs, verbose=0)
+    train = tf.function(partial(_train, vae, train_encoder))  # one trace for each model
+    moment = tf.constant(covariance, tf.float32)
+    vae.stop_training = False
+    callbacks.on_train_begin()
+    for epoch in range(epochs):
+        callbacks.on_epoch_begin(epoch)
+        count = tf.constant(min(steps_per_epoch, steps - epoch * steps_per_epoch))
+        loss = train(moment, count)
+        if not train_encoder:
+            vae.optimal_encoder(assign=True)
+        distortion, rate = vae.linear_gaussian.expected_terms(covariance, *vae.linear_encoder)
+        logs = {"loss": float(loss), "distortion": distortion, "rate": rate, "elbo": -distortion - rate}
+        callbacks.on_epoch_end(epoch, logs)
+        if vae.stop_training:
+            break
+    callbacks.on_train_end()
+    return vae.history
+
+
+def _train(vae: VAE, train_encoder: bool, moment: tf.Tensor, steps: tf.Tensor) -> tf.Tensor:
+    """So many steps; returns the last loss."""
+    trained = [vae.decoder.layers[0].kernel, *vae.likelihood.trainable_variables]
+    trained += vae.encoder.layers[0].own_weights if train_encoder else []
+    loss = tf.constant(0.0)
+    for _ in tf.range(steps):
+        with tf.GradientTape() as tape:
+            terms = _expected_terms(vae, moment, *(_encoder(vae) if train_encoder else _optimal_encoder(vae)))
+            loss = tf.reduce_mean(vae.objective(terms, vae._progress()))
+        vae.optimizer.minimize(loss, trained, tape=tape)
+        for name, value in vae.objective.update(terms, vae.objective_state).items():
+            vae.objective_state[name].assign(value)
+    return loss
+
+
+def _encoder(vae: VAE) -> tuple[tf.Tensor, tf.Tensor]:
+    """V^T `[d, D]` and the variances of the posterior `[D]`."""
+    encoding = vae.encoder.layers[0]
+    raw = tf.concat([tf.zeros_like(encoding.raw_scale), encoding.raw_scale], axis=0)
+    return encoding.kernel, tf.square(vae.posterior.parameters(raw[None])["scale"][0])
+
+
+def _optimal_encoder(vae: VAE) -> tuple[tf.Tensor, tf.Tensor]:
+    """The same at the optimum. There the ELBO is flat in them, so that its gradient does not need theirs."""
+    loadings, sigma2 = vae.decoder.layers[0].kernel, tf.square(vae.likelihood.scale)  # W^T, [D, d]
+    precision = tf.matmul(loadings, loadings, transpose_b=True) + sigma2 * tf.eye(vae.latent_dim)
+    weights = tf.linalg.cholesky_solve(tf.linalg.cholesky(precision), loadings)
+    return tf.stop_gradient(tf.transpose(weights)), tf.stop_gradient(sigma2 / tf.linalg.diag_part(precision))
+
+
+def _expected_terms(vae: VAE, moment: tf.Tensor, weights: tf.Tensor, variance: tf.Tensor) -> Terms:
+    """Distortion and rate averaged over data with this covariance, as of a batch of one.
+
+    On the way the mean squared residual is taken down, which "optimal" takes for sigma^2.
+
+    Args:
+        vae: whose decoder it is.
+        moment: S, `[d, d]`.
+        weights: V^T of the encoder, `[d, D]`.
+        variance: of the posterior, `[D]`.
+    """
+    likelihood, loadings = vae.likelihood, vae.decoder.layers[0].kernel
+    product = tf.matmul(moment, weights)  # S V^T
+    mean_moment = tf.matmul(weights, product, transpose_a=True)  # V S V^T
+    gram = tf.matmul(loadings, loadings, transpose_b=True)  # W^T W
+    residual = (
+        tf.linalg.trace(moment)
+        - 2 * tf.reduce_sum(loadings * tf.transpose(product))
+        + tf.reduce_sum(gram * (mean_moment + tf.linalg.diag(variance)))
+    )
+    likelihood.running_mse.assign(tf.maximum(tf.stop_gradient(residual), 0.0) / likelihood.dims)  # rounding
+    likelihood.update_count.assign_add(1.0)
+    sigma = likelihood.scale
+    constant = tf.math.log(sigma) + 0.5 * math.log(2 * math.pi)
+    distortion = residual / (2 * tf.square(sigma)) + likelihood.dims * constant
+    rate = 0.5 * (variance - tf.math.log(variance) - 1 + tf.linalg.diag_part(mean_moment))
+    return Terms(distortion[None], tf.reduce_sum(rate)[None], rate[None])
