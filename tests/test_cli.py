@@ -277,7 +277,7 @@ HELP = "import contextlib, vae_tf.cli\nwith contextlib.suppress(SystemExit): vae
 def test_help_imports_nothing_heavy():
     done = subprocess.run([sys.executable, "-c", HELP + HEAVY], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    for command in ("check", "demo", "equivalence", "evaluate", "export", "sample", "train"):
+    for command in ("check", "demo", "equivalence", "evaluate", "export", "ppca", "sample", "train"):
         assert command in done.stdout
 
 

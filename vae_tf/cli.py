@@ -81,6 +81,7 @@ class _Scale(click.ParamType):
 
 
 _OUT = click.Path(file_okay=False, path_type=Path)
+_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @cli.command()
@@ -185,6 +186,26 @@ def equivalence(**recipe: Any) -> None:
     from vae_tf import equivalence as eq
 
     click.echo(eq.explain(**recipe))
+
+
+@cli.command()
+@click.option("--data", "source", default="digits", show_default=True, help="Name, .npz or .npy file, or folder.")
+@click.option("--latent-dim", default=8, show_default=True, help="Number of latents.")
+@click.option("--output", type=_FILE, default="ppca.png", show_default=True, help="Picture of the spectrum.")
+def ppca(source: str, latent_dim: int, output: Path) -> None:
+    """Fits the linear VAE in closed form: its sigma, its scores, and how many latents the data allow at a sigma.
+
+    Writes a picture of the spectrum of the training images against sigma^2.
+    """
+    from vae_tf import _files, _spectrum_report, data
+    from vae_tf.ppca import PPCA
+
+    train, test = data.load(source)
+    model = PPCA(latent_dim).fit(train)
+    click.echo(_spectrum_report.text(model, train, test))
+    with _files.replacing(output) as draft:
+        _spectrum_report.picture(model).savefig(draft, dpi=150, format=output.suffix[1:] or "png")
+    click.echo(f"Spectrum: {output}")
 
 
 def _finish(run: Run) -> None:

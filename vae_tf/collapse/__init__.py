@@ -1,10 +1,11 @@
 """Which latents a VAE uses, what they carry, and why the others collapsed.
 
-Every function takes a `vae_tf.VAE` and data `[n, *E]`, looks at `chunk_size` examples at a time, is
-deterministic given its seed, and returns numpy arrays. Below each stands a function of plain arrays.
+`linear_prediction` takes data alone. Every other function takes a `vae_tf.VAE` and data `[n, *E]`, looks at
+`chunk_size` examples at a time, is deterministic given its seed, and returns numpy arrays. Below each stands a
+function of plain arrays.
 """
 
-from vae_tf.collapse._advice import advice, advise, covariance_eigenvalues
+from vae_tf.collapse._advice import advice, advise
 from vae_tf.collapse._gap import Gap, amortisation_gap, approximation_gap
 from vae_tf.collapse._information import Information, information
 from vae_tf.collapse._latents import (
@@ -17,12 +18,14 @@ from vae_tf.collapse._latents import (
     kl_per_latent,
     posterior_mean_variance,
 )
+from vae_tf.collapse._prediction import LinearPrediction, covariance_eigenvalues, linear_prediction
 from vae_tf.collapse._report import Report, diagnose
 
 __all__ = [
     "EPS_GRID",
     "Gap",
     "Information",
+    "LinearPrediction",
     "Report",
     "active_units",
     "advice",
@@ -37,5 +40,6 @@ __all__ = [
     "information",
     "kl_or_none",
     "kl_per_latent",
+    "linear_prediction",
     "posterior_mean_variance",
 ]

@@ -11,11 +11,13 @@ from tensorflow_probability import distributions as tfd
 
 from vae_tf.collapse._data import examples, posteriors, subset
 from vae_tf.collapse._latents import active_units, collapse_threshold, kl_or_none
+from vae_tf.collapse._prediction import LinearPrediction, covariance_eigenvalues, kl_weight_of, prediction_for
 from vae_tf.likelihoods import Gaussian, Laplace, Likelihood
-from vae_tf.objectives import GECO, Schedule
+from vae_tf.objectives import Schedule
 from vae_tf.vae import VAE
 
-_EXAMPLES = 5_000
+SPECTRUM_EXAMPLES = 5_000
+"""At most so many serve to measure sigma, the residual and the spectrum."""
 _TOO_LARGE = 1.5  # sigma against the residual; a calibrated one is within a few per cent
 
 
@@ -43,20 +45,37 @@ def advice(
     active = active_units(vae, x, chunk_size=chunk_size) if kl is None else collapse_threshold(kl, delta) >= eps
     if active.all():
         return None
-    x = subset(x, _EXAMPLES)
+    x = subset(x, SPECTRUM_EXAMPLES)
+    return explain(vae, x, int(active.sum()), prediction_for(vae, x), chunk_size)
+
+
+def explain(vae: VAE, x: np.ndarray, active: int, prediction: LinearPrediction | None, chunk_size: int) -> str | None:
+    """What `advise` says of a VAE.
+
+    Args:
+        vae: with any posterior and prior.
+        x: data `[n, *E]` at which sigma and the residual are measured.
+        active: how many latents did not collapse.
+        prediction: of the same data, whose eigenvalues are taken; None takes those of the covariance.
+        chunk_size: examples at a time.
+    """
+    if active >= vae.latent_dim:
+        return None
     sigma, rmse = measured_noise(vae, x, chunk_size)
-    kl_weight = getattr(vae.objective, "kl_weight", 1.0)
-    if isinstance(vae.objective, GECO):
-        kl_weight = float(np.exp(-vae.objective_state["log_multiplier"].numpy()))
-    warm_up = isinstance(kl_weight, Schedule)
+    weight = kl_weight_of(vae)
+    kl_weight = 1.0 if weight is None else weight
+    if prediction is None:
+        eigenvalues = covariance_eigenvalues(x)
+    else:  # in the units of the data, where sigma differs between dimensions: the threshold is kl_weight sigma^2
+        eigenvalues = prediction.eigenvalues * (kl_weight * sigma**2 / prediction.threshold)
     return advise(
         latent_dim=vae.latent_dim,
-        active=int(active.sum()),
+        active=active,
         sigma=sigma,
         rmse=rmse,
-        eigenvalues=covariance_eigenvalues(x),
-        kl_weight=kl_weight.end if isinstance(kl_weight, Schedule) else kl_weight,
-        warm_up=warm_up,
+        eigenvalues=eigenvalues,
+        kl_weight=kl_weight,
+        warm_up=isinstance(getattr(vae.objective, "kl_weight", None), Schedule),
         cure=f"{type(vae.likelihood).__name__}(..., scale='optimal')"
         if isinstance(vae.likelihood, Gaussian | Laplace)
         else "Gaussian(..., scale='optimal'), or a likelihood whose noise is trained",
@@ -87,7 +106,8 @@ def advise(
         active: how many of them did not collapse.
         sigma: root mean square standard deviation of p(x|z), in the units of the data.
         rmse: root mean square residual x - E[x|z], in the units of the data.
-        eigenvalues: of the covariance of the data, in their units squared.
+        eigenvalues: of the covariance of the data, in their units squared; where sigma differs between dimensions,
+            of the data times sigma over the sigma of each.
         kl_weight: of the objective, at the end of its schedule.
         warm_up: whether the KL weight has a schedule.
         cure: the likelihood that keeps sigma equal to the residual.
@@ -134,22 +154,6 @@ def advise(
 
 def _exceed(count: int) -> str:
     return f"{count} eigenvalue{' of the data covariance exceeds' if count == 1 else 's of the data covariance exceed'}"
-
-
-def covariance_eigenvalues(x: np.ndarray) -> np.ndarray:
-    """The eigenvalues of the covariance of the flattened data, `[min(n, d)]`, largest first, in their units squared.
-
-    The covariance has n in the denominator. With fewer examples than dimensions they come from the n x n
-    matrix of inner products, and the others are 0.
-
-    Args:
-        x: data `[n, *E]`, d numbers each.
-    """
-    centred = np.reshape(x, (len(x), -1)).astype(np.float64)
-    centred -= centred.mean(axis=0)
-    n, d = centred.shape
-    moment = centred.T @ centred if d <= n else centred @ centred.T
-    return np.maximum(np.linalg.eigvalsh(moment / n)[::-1], 0.0)
 
 
 def measured_noise(vae: VAE, x: np.ndarray, chunk_size: int, seed: int = 0) -> tuple[float, float]:

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from vae_tf import _checks
-from vae_tf.collapse._advice import advice
+from vae_tf.collapse._advice import SPECTRUM_EXAMPLES, explain
 from vae_tf.collapse._data import examples, subset
 from vae_tf.collapse._gap import Gap, amortisation_gap
 from vae_tf.collapse._information import Information, information
 from vae_tf.collapse._latents import EPS_GRID, collapse_threshold, collapsed_share, kl_or_none, posterior_mean_variance
+from vae_tf.collapse._prediction import LinearPrediction, prediction_for
 from vae_tf.vae import VAE
 
 _EXAMPLES = 2_000
@@ -31,6 +32,9 @@ class Report:
         curve: share of collapsed latents at each eps, `[m]`; None likewise.
         information: of at most 2,000 of the examples.
         gap: of the first `gap_examples` examples; None unless asked for.
+        prediction: how many latents a linear VAE could use at this VAE's sigma and KL weight, a guide for others, from
+            at most 5,000 of the examples; None unless the likelihood is a Gaussian that is not quantised and the
+            objective has a KL weight. The sigma of "per_pixel" is its running average.
         advice: one line, or None when nothing collapsed.
     """
 
@@ -42,6 +46,7 @@ class Report:
     curve: np.ndarray | None
     information: Information
     gap: Gap | None
+    prediction: LinearPrediction | None
     advice: str | None
 
     def __str__(self) -> str:
@@ -53,6 +58,9 @@ class Report:
                 f"Collapsed latents: {self.collapsed.sum()} of {dims}",
                 f"KL per latent: {mean.min():.3g} to {mean.max():.3g}, in all {mean.sum():.4g} nats",
             ]
+        if self.prediction is not None:
+            active = self.active.sum()
+            lines += [f"Linear prediction: {self.prediction}; {active} {'is' if active == 1 else 'are'} active"]
         lines += [
             f"Rate {info.rate:.4g} = mutual information {info.mutual_information:.4g} + KL of the aggregate posterior "
             f"{info.aggregate_kl:.4g} (+-{info.aggregate_kl_standard_error:.2g}) nats, on {info.num_examples} examples"
@@ -74,7 +82,7 @@ def diagnose(
     seed: int = 0,
     chunk_size: int = 256,
 ) -> Report:
-    """Active units, KL per latent, collapse and its curve, information and advice, in nats.
+    """Active units, KL per latent, collapse and its curve, information, linear prediction and advice, in nats.
 
     Args:
         vae: with any posterior and prior.
@@ -98,14 +106,19 @@ def diagnose(
     variance = posterior_mean_variance(vae, x, chunk_size=chunk_size)
     kl = kl_or_none(vae, x, chunk_size=chunk_size)
     limits = None if kl is None else collapse_threshold(kl, delta)
+    active = variance > threshold
+    alive = active if limits is None else limits >= eps
+    few = subset(x, SPECTRUM_EXAMPLES)
+    prediction = prediction_for(vae, few)
     return Report(
         mean_variance=variance,
-        active=variance > threshold,
+        active=active,
         kl=kl,
         collapsed=None if limits is None else limits < eps,
         eps=EPS_GRID,
         curve=None if limits is None else collapsed_share(limits, EPS_GRID),
         information=information(vae, subset(x, _EXAMPLES), seed=seed, chunk_size=chunk_size),
         gap=gap,
-        advice=advice(vae, x, kl, eps=eps, delta=delta, chunk_size=chunk_size),
+        prediction=prediction,
+        advice=explain(vae, few, int(alive.sum()), prediction, chunk_size),
     )

@@ -1,0 +1,154 @@
+"""How many latents the spectrum of the data lets survive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vae_tf import _checks
+from vae_tf.likelihoods import Gaussian
+from vae_tf.objectives import GECO, IWAE, Schedule
+from vae_tf.ppca._data import as_rows
+from vae_tf.ppca._moments import Moments
+from vae_tf.vae import VAE
+
+
+@dataclass(frozen=True, eq=False)
+class LinearPrediction:
+    """What `linear_prediction` found; `str` of it is a line.
+
+    Attributes:
+        eigenvalues: of the covariance of the data, `[min(n, d)]`, largest first, in their units squared; where
+            sigma differs between dimensions, of the data divided by sigma, without unit.
+        threshold: what an eigenvalue must exceed: kl_weight * sigma^2, or kl_weight where the data were divided.
+        survivors: how many eigenvalues do, at most `latent_dim`.
+        latent_dim: number of latents D; None where none was given.
+        scale: sigma in the units of the data, a number or an array.
+        kl_weight: beta.
+    """
+
+    eigenvalues: np.ndarray
+    threshold: float
+    survivors: int
+    latent_dim: int | None
+    scale: float | np.ndarray
+    kl_weight: float
+
+    def __str__(self) -> str:
+        of = "latent" if self.latent_dim is None else f"of {self.latent_dim} latent"
+        plural = "" if (self.survivors if self.latent_dim is None else self.latent_dim) == 1 else "s"
+        low, high = np.min(self.scale), np.max(self.scale)
+        sigma = f"sigma = {low:.3g}" + (f" to {high:.3g}" if low < high else "")
+        weight = "" if self.kl_weight == 1 else f" and kl_weight = {self.kl_weight:.3g}"
+        return f"at most {self.survivors} {of}{plural} can survive at {sigma}{weight}"
+
+
+def linear_prediction(x: Any, scale: Any, *, latent_dim: int | None = None, kl_weight: float = 1.0) -> LinearPrediction:
+    """How many latents can survive at this sigma: the number of eigenvalues of the data covariance above sigma^2.
+
+    At a fixed sigma the optimum of the linear VAE keeps min(D, #{lambda_j > sigma^2}) latents, lambda_j the
+    eigenvalues of the covariance (n in the denominator); the others collapse. With a sigma for each dimension that
+    holds of the data divided by sigma, and the eigenvalues are compared with 1: x / sigma = (W / sigma) z + eps is
+    the same model with unit noise, the same KL, and a log-likelihood that differs by a constant. A KL weight beta acts
+    as sigma^2 beta does.
+
+    It is a theorem for linear encoders and decoders with a standard normal prior. For networks it is a guide: they
+    may use more latents, and trained badly they use fewer.
+
+    Args:
+        x: data `[n, *E]`, n >= 2.
+        scale: sigma in the units of the data: a positive number, or an array that broadcasts to `E`.
+        latent_dim: number of latents D; None does not limit the count.
+        kl_weight: beta > 0 of the objective; 1 is the ELBO.
+
+    Raises:
+        TypeError: for data that are no real numbers.
+        ValueError: for fewer than 2 examples, values that are NaN or infinite, a sigma or KL weight that is not
+            positive, or a sigma that does not broadcast to `E`.
+
+    References:
+        Lucas, Tucker, Grosse, Norouzi 2019, arXiv 1911.02469.
+    """
+    rows, event_shape = as_rows(x)
+    if len(rows) < 2:
+        remedy = "Pass as many as there are: their covariance is what counts."
+        raise ValueError(_checks.problem("data", expected="at least 2 examples", received="1", remedy=remedy))
+    sigma = _sigma(scale, event_shape)
+    latent_dim = None if latent_dim is None else _checks.positive_int("latent_dim", latent_dim)
+    kl_weight = _checks.positive_float("kl_weight", kl_weight, "1 is the ELBO.")
+    if isinstance(sigma, float):
+        eigenvalues, threshold = _eigenvalues(rows), kl_weight * sigma**2
+    else:
+        eigenvalues, threshold = _eigenvalues(rows / sigma.ravel()), kl_weight
+    above = int(np.count_nonzero(eigenvalues > threshold))
+    survivors = above if latent_dim is None else min(above, latent_dim)
+    return LinearPrediction(eigenvalues, threshold, survivors, latent_dim, sigma, kl_weight)
+
+
+def prediction_for(vae: VAE, x: np.ndarray) -> LinearPrediction | None:
+    """`linear_prediction` at the VAE's own sigma and KL weight; None where it has none of them to go by.
+
+    That is, for likelihoods other than a Gaussian of real numbers, and for objectives that do not weigh the KL but
+    hold it up (FreeBits, Capacity), whose latents survive whatever sigma is. The sigma of "per_pixel" is its running
+    average over training batches.
+    """
+    weight = kl_weight_of(vae)
+    if not isinstance(vae.likelihood, Gaussian) or vae.likelihood.quantised or not weight:
+        return None
+    return linear_prediction(x, vae.likelihood.scale, latent_dim=vae.latent_dim, kl_weight=weight)
+
+
+def kl_weight_of(vae: VAE) -> float | None:
+    """What multiplies the KL in the objective, relative to the distortion, at the end of its schedule; or None."""
+    if isinstance(vae.objective, GECO):
+        return float(np.exp(-vae.objective_state["log_multiplier"].numpy()))
+    weight = 1.0 if isinstance(vae.objective, IWAE) else getattr(vae.objective, "kl_weight", None)
+    return weight.end if isinstance(weight, Schedule) else weight
+
+
+def covariance_eigenvalues(x: Any) -> np.ndarray:
+    """The eigenvalues of the covariance of the flattened data, `[min(n, d)]`, largest first, in their units squared.
+
+    The covariance has n in the denominator. With fewer examples than dimensions they come from the n x n
+    matrix of inner products, and the others are 0.
+
+    Args:
+        x: data `[n, *E]`, d numbers each.
+
+    Raises:
+        TypeError: for values that are no real numbers.
+        ValueError: for no examples, NaN or an infinity.
+    """
+    return _eigenvalues(as_rows(x)[0])
+
+
+def _eigenvalues(rows: np.ndarray) -> np.ndarray:
+    n, d = rows.shape
+    if n < d:
+        centred = rows - rows.mean(axis=0, dtype=np.float64)
+        moment = centred @ centred.T / n
+    else:
+        moments = Moments(d)
+        moments.update(rows)
+        moment = moments.covariance
+    return np.maximum(np.linalg.eigvalsh(moment)[::-1], 0.0)
+
+
+def _sigma(scale: Any, shape: tuple[int, ...]) -> float | np.ndarray:
+    """A number, or an array of `shape`; else a ValueError."""
+    remedy = "Pass sigma in the units of the data, one number or one for each dimension."
+    array = np.asarray(scale)
+    if array.size == 1:
+        return _checks.positive_float("scale", array.item(), remedy)
+    expected = f"a number, or an array that broadcasts to {shape}"
+    try:
+        sigma = np.broadcast_to(array, shape).astype(np.float64)
+    except (TypeError, ValueError) as error:
+        received = f"shape {array.shape} of {array.dtype}"
+        raise ValueError(_checks.problem("scale", expected=expected, received=received, remedy=remedy)) from error
+    if not (np.isfinite(sigma) & (sigma > 0)).all():
+        received = f"values from {sigma.min():g} to {sigma.max():g}"
+        raise ValueError(_checks.problem("scale", expected="finite numbers above 0", received=received, remedy=remedy))
+    return sigma
