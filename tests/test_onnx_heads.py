@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+import vae_tf
 from vae_tf_onnx import Decoder, Encoder, export, verify
 
 LIKELIHOODS = [
@@ -90,3 +91,21 @@ def test_prior(make_vae, tmp_path, name):
         expected = vae.sample(300, seed=5, observation_noise=noise)  # more than one chunk
         received = decoder.sample(300, seed=5, observation_noise=noise)
         np.testing.assert_allclose(received, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_linear_vae(tmp_path):
+    """Its exact posterior mean and log p(x|z) survive the export."""
+    vae = vae_tf.LinearVAE(3, (2, 3), scale=0.4)
+    rng = np.random.default_rng(0)
+    for weight in vae.trainable_variables:
+        weight.assign(rng.normal(scale=0.5, size=weight.shape))
+    vae.compile("adam")
+    bundle = exported(vae, tmp_path)
+    x = rng.normal(size=(5, 2, 3)).astype(np.float32)
+    weights, _ = vae.linear_encoder
+    z = (x.reshape(5, 6) - vae.linear_gaussian.mean) @ weights.T
+    np.testing.assert_allclose(Encoder(bundle).encode(x), z, rtol=1e-4, atol=1e-5)
+    mean = z @ vae.linear_gaussian.loadings.T + vae.linear_gaussian.mean
+    np.testing.assert_allclose(Decoder(bundle).decode(z.astype(np.float32)).reshape(5, 6), mean, rtol=1e-4, atol=1e-5)
+    expected = stats.norm.logpdf(x.reshape(5, 6), mean, 0.4).sum(axis=1)
+    np.testing.assert_allclose(Decoder(bundle).log_prob(x, z.astype(np.float32)), expected, rtol=1e-4)

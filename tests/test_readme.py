@@ -1,9 +1,13 @@
 """The README's example runs as it is printed."""
 
+import doctest
 import re
 from pathlib import Path
 
 import numpy as np
+import tf_keras as keras
+
+import vae_tf
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -23,6 +27,15 @@ def test_the_public_example(tmp_path, monkeypatch):
     np.testing.assert_allclose(runtime, names["images"], rtol=1e-4, atol=1e-5)
 
 
+def test_the_linear_example():
+    """It prints what the README says."""
+    (example,) = re.findall(r"```pycon\n(>>> x_train.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
+    keras.utils.set_random_seed(0)
+    test = doctest.DocTestParser().get_doctest(example, {"np": np, "vae_tf": vae_tf}, "README", "README.md", 0)
+    assert len([part for part in test.examples if part.want]) == 3
+    assert doctest.DocTestRunner().run(test).failed == 0
+
+
 def test_its_pictures_are_there():
     pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README.read_text(encoding="utf-8"))
     assert len(pictures) == 2
@@ -31,8 +44,6 @@ def test_its_pictures_are_there():
 
 
 def test_public_names():
-    import vae_tf
-
     assert set(vae_tf.__all__) <= set(dir(vae_tf))
     for name in vae_tf.__all__:
         assert getattr(vae_tf, name) is not None
