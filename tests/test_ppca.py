@@ -1,5 +1,6 @@
 """`vae_tf.ppca.PPCA`: scikit-learn's conventions and numbers, shapes, batches, memory."""
 
+import copy
 import pickle
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.decomposition import PCA
 
 from vae_tf.ppca import PPCA, LinearGaussian, Spectrum
@@ -206,3 +208,35 @@ def test_no_tensorflow():
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert "'vae_tf.ppca'" in modules
     assert not any(f"'{name}'" in modules for name in ("tensorflow", "tf_keras", "tensorflow_probability", "sklearn"))
+
+
+def test_scikit_learn_clones_it():
+    x = np.random.default_rng(0).normal(size=(50, 4)) * [3, 2, 1, 1]
+    assert PPCA(2).fit_transform(x) == pytest.approx(PPCA(2).fit(x).transform(x))
+    twin = clone(PPCA(3, solver="randomized", seed=7).fit(x))
+    assert repr(twin) == "PPCA(latent_dim=3, solver='randomized', seed=7)"
+    assert not hasattr(twin, "sigma2_")
+    assert repr(twin.set_params(latent_dim=2)) == "PPCA(latent_dim=2, solver='randomized', seed=7)"
+
+
+def test_a_copy_does_not_share_what_comes_later():
+    x = np.random.default_rng(0).normal(size=(50, 4))
+    first = PPCA(2).partial_fit(x[:20])
+    twin, other = copy.copy(first), first.with_latent_dim(1)
+    twin.partial_fit(x[20:])
+    other.partial_fit(x[20:])
+    assert first.sigma2_ == pytest.approx(PPCA(2).fit(x[:20]).sigma2_, rel=1e-12)
+    assert twin.sigma2_ == pytest.approx(PPCA(2).fit(x).sigma2_, rel=1e-12)
+    assert other.sigma2_ == pytest.approx(PPCA(1).fit(x).sigma2_, rel=1e-12)
+
+
+def test_chunks_change_nothing(monkeypatch):
+    """Rows are converted, and scored, so many at a time."""
+    x = np.random.default_rng(0).normal(size=(50, 4))
+    whole = PPCA(2).fit(x)
+    expected = whole.sigma2_, whole.log_prob(x)
+    monkeypatch.setattr("vae_tf.ppca._moments._NUMBERS", 28)
+    monkeypatch.setattr("vae_tf.ppca._linear_gaussian._ROWS", 7)
+    parts = PPCA(2).fit(x)
+    assert parts.sigma2_ == pytest.approx(expected[0], rel=1e-12)
+    assert parts.log_prob(x) == pytest.approx(expected[1], rel=1e-12)

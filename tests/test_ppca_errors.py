@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from vae_tf.ppca import PPCA, check_covariance
+from vae_tf.ppca import PPCA
+from vae_tf.ppca._data import check_covariance
 
 N, D, Q = 60, 8, 3
 
@@ -131,6 +132,7 @@ class TestCovariance:
                 np.array([[1.0, 0.1], [0.2, 1.0]]),
                 "a symmetric array, received mirrored entries that differ by up to 0.1",
             ),
+            (np.array([[1.0, 0.1], [0.1 + 1e-7, 1.0]]), "a symmetric array, received mirrored entries that differ by"),
             (np.array([[1.0, 2.0], [2.0, 1.0]]), "no negative eigenvalue, received an eigenvalue of -1"),
         ],
     )

@@ -104,14 +104,14 @@ def test_real_valued_images_have_no_bits(run, tmp_path, digits):
 
 def test_fewer_images_than_dimensions(run, tmp_path, digits):
     np.savez(tmp_path / "x.npz", x_train=digits[0][:30], x_test=digits[1][:1])
-    code, out, err = run("ppca", "--data", tmp_path / "x.npz", "--output", tmp_path / "spectrum")
+    code, out, err = run("ppca", "--data", tmp_path / "x.npz", "--output", tmp_path / "spectrum.png")
     assert (code, err) == (0, "")
     train = digits[0][:30].reshape(30, -1).astype(np.float64)
     eigenvalues = np.sort(np.linalg.eigvalsh(np.cov(train.T, ddof=0)))
     assert number(out, "sigma^2_MLE") == pytest.approx(eigenvalues[:-8].mean(), rel=1e-5)
     assert "test log-likelihood" in out
     assert "+-" not in out, "one test image has no standard error"
-    with Image.open(tmp_path / "spectrum") as image:
+    with Image.open(tmp_path / "spectrum.png") as image:
         assert image.format == "PNG"
 
 
@@ -126,7 +126,7 @@ def test_fewer_images_than_dimensions(run, tmp_path, digits):
         (["--data", "nowhere"], "expected one of 'digits'"),
         (["--output", "{tmp}"], "is a directory"),
         (["--output", "{tmp}/few.npy/x.png"], "few.npy"),
-        (["--output", "{tmp}/x.txt"], "Format 'txt' is not supported"),
+        (["--output", "{tmp}/x.txt"], "expected a name that ends in .png, .pdf, .svg, .jpg"),
     ],
 )
 def test_bad_arguments_are_one_line_and_exit_code_2(run, tmp_path, digits, arguments, message):

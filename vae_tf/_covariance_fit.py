@@ -10,18 +10,29 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
+from vae_tf import _checks
 from vae_tf.objectives import Terms
 from vae_tf.vae import VAE
 
+_DIVERGED = "Training diverged: lower the learning rate, or scale the data."
+
 
 def fit(
-    vae: VAE, covariance: np.ndarray, steps: int, *, train_encoder: bool, steps_per_epoch: int, callbacks: Any
+    vae: VAE,
+    covariance: np.ndarray,
+    mean: np.ndarray,
+    steps: int,
+    *,
+    train_encoder: bool,
+    steps_per_epoch: int,
+    callbacks: Any,
 ) -> keras.callbacks.History:
     """Trains a LinearVAE whose mean is that of the data; see LinearVAE.fit_covariance.
 
     Args:
         vae: with `linear_gaussian`, `linear_encoder` and `optimal_encoder`.
         covariance: of the data, `[d, d]`.
+        mean: of the data, `[d]`.
         steps: optimizer steps.
         train_encoder: whether the encoder is trained by steps, too; else it is put to its optimum in each.
         steps_per_epoch: steps in an epoch; the last may have fewer.
@@ -29,20 +40,25 @@ def fit(
     """
     epochs = -(-steps // steps_per_epoch)
     vae._plan(None, None, epochs, steps_per_epoch)
-    vae.optimizer.build(vae.trainable_variables)
+    if isinstance(vae.optimizer, keras.optimizers.Optimizer):  # those of before Keras 2.11 make their own
+        vae.optimizer.build(vae.trainable_variables)
     callbacks = keras.callbacks.CallbackList(callbacks, add_history=True, model=vae, epochs=epochs, verbose=0)
-    train = tf.function(partial(_train, vae, train_encoder))  # one trace for each model
+    trained = _trained(vae, train_encoder)
+    train = tf.function(partial(_train, vae, trained, train_encoder))  # one trace for each model
     moment = tf.constant(covariance, tf.float32)
     vae.stop_training = False
     callbacks.on_train_begin()
     for epoch in range(epochs):
         callbacks.on_epoch_begin(epoch)
         count = tf.constant(min(steps_per_epoch, steps - epoch * steps_per_epoch))
-        loss = train(moment, count)
+        loss = float(train(moment, count))
+        if not math.isfinite(loss):
+            raise ValueError(_checks.problem("loss", expected="a finite number", received=str(loss), remedy=_DIVERGED))
         if not train_encoder:
+            _rotate(vae)
             vae.optimal_encoder(assign=True)
-        distortion, rate = vae.linear_gaussian.expected_terms(covariance, *vae.linear_encoder)
-        logs = {"loss": float(loss), "distortion": distortion, "rate": rate, "elbo": -distortion - rate}
+        distortion, rate = vae.linear_gaussian.expected_terms(covariance, *vae.linear_encoder, mean)
+        logs = {"loss": loss, "distortion": distortion, "rate": rate, "elbo": -distortion - rate}
         callbacks.on_epoch_end(epoch, logs)
         if vae.stop_training:
             break
@@ -50,19 +66,36 @@ def fit(
     return vae.history
 
 
-def _train(vae: VAE, train_encoder: bool, moment: tf.Tensor, steps: tf.Tensor) -> tf.Tensor:
+def _trained(vae: VAE, train_encoder: bool) -> list[tf.Variable]:
+    """The weights that the steps move: all trainable ones but the mean, and those of an optimal encoder."""
+    encoding, mean = vae.encoder.layers[0], vae.decoder.layers[0].bias
+    others = [mean] if train_encoder else [mean, encoding.kernel, encoding.raw_scale]
+    trained = [weight for weight in vae.trainable_variables if all(weight is not other for other in others)]
+    if not trained or not (train_encoder or vae.encoder.trainable):
+        expected = "a decoder to train, and an encoder to train or to put to its optimum"
+        remedy = "Set its `trainable` to True, or pass train_encoder=True to keep a frozen encoder."
+        raise ValueError(_checks.problem("Weights", expected=expected, received="frozen ones", remedy=remedy))
+    return trained
+
+
+def _train(vae: VAE, trained: list[tf.Variable], train_encoder: bool, moment: tf.Tensor, steps: tf.Tensor) -> tf.Tensor:
     """So many steps; returns the last loss."""
-    trained = [vae.decoder.layers[0].kernel, *vae.likelihood.trainable_variables]
-    trained += vae.encoder.layers[0].own_weights if train_encoder else []
     loss = tf.constant(0.0)
     for _ in tf.range(steps):
         with tf.GradientTape() as tape:
             terms = _expected_terms(vae, moment, *(_encoder(vae) if train_encoder else _optimal_encoder(vae)))
             loss = tf.reduce_mean(vae.objective(terms, vae._progress()))
-        vae.optimizer.minimize(loss, trained, tape=tape)
+        with tf.control_dependencies([loss]):  # a weight that is read twice must not change in between
+            vae.optimizer.minimize(loss, trained, tape=tape)
         for name, value in vae.objective.update(terms, vae.objective_state).items():
             vae.objective_state[name].assign(value)
     return loss
+
+
+def _rotate(vae: VAE) -> None:
+    """Turns the latents so that W^T W is diagonal, the longest column first: the best of all W with this W W^T."""
+    axes, lengths, _ = np.linalg.svd(vae.linear_gaussian.loadings, full_matrices=False)
+    vae.decoder.layers[0].kernel.assign((axes * lengths).T)
 
 
 def _encoder(vae: VAE) -> tuple[tf.Tensor, tf.Tensor]:

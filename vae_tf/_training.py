@@ -56,7 +56,8 @@ class ELBOModel(FittedModel, abc.ABC):
             terms = self._terms(self._distortion(target, p), q, z, log_q, weight)
             losses = self._per_example(terms)
             total = tf.reduce_mean(losses["loss"]) + tf.add_n(self.losses or [0.0])
-        self.optimizer.minimize(total, self.trainable_variables, tape=tape)
+        with tf.control_dependencies([total]):  # a weight that is read twice must not change in between
+            self.optimizer.minimize(total, self.trainable_variables, tape=tape)
         logs = self._record(losses, terms, target, p) | self.objective.logs(self._progress())
         for name, value in self.objective.update(terms, self.objective_state).items():
             self.objective_state[name].assign(value)

@@ -81,6 +81,7 @@ class _Scale(click.ParamType):
 
 
 _OUT = click.Path(file_okay=False, path_type=Path)
+_PICTURES = (".png", ".pdf", ".svg", ".jpg")
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -197,6 +198,8 @@ def ppca(source: str, latent_dim: int, output: Path) -> None:
 
     Writes a picture of the spectrum of the training images against sigma^2.
     """
+    if output.suffix.lower() not in _PICTURES:
+        raise click.UsageError(f"--output: expected a name that ends in {', '.join(_PICTURES)}, received '{output}'.")
     from vae_tf import _files, _spectrum_report, data
     from vae_tf.ppca import PPCA
 
@@ -204,7 +207,7 @@ def ppca(source: str, latent_dim: int, output: Path) -> None:
     model = PPCA(latent_dim).fit(train)
     click.echo(_spectrum_report.text(model, train, test))
     with _files.replacing(output) as draft:
-        _spectrum_report.picture(model).savefig(draft, dpi=150, format=output.suffix[1:] or "png")
+        _spectrum_report.picture(model).savefig(draft, dpi=150, format=output.suffix[1:])
     click.echo(f"Spectrum: {output}")
 
 

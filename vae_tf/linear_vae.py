@@ -6,60 +6,21 @@ import math
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 import tf_keras as keras
 
 from vae_tf import _checks, _covariance_fit
+from vae_tf._centred_dense import CentredDense
 from vae_tf.likelihoods import Gaussian
 from vae_tf.objectives import ELBO, Objective
 from vae_tf.posteriors import DiagonalNormal
-from vae_tf.ppca import LinearGaussian, check_covariance
+from vae_tf.ppca import LinearGaussian
+from vae_tf.ppca._data import as_mean, as_rows, check_covariance
 from vae_tf.priors import StandardNormal
 from vae_tf.vae import VAE
 
 __all__ = ["LinearVAE"]
 
 _SCALES = ("learned", "optimal")
-
-
-@keras.saving.register_keras_serializable("vae_tf")
-class CentredDense(keras.layers.Layer):
-    """V (x - mean), then the raw scales, the same for every x: `[B, *E]` -> `[B, 2 D]`.
-
-    Args:
-        latent_dim: number of latents D.
-        mean: a weight `[d]` to share, that of the decoder; its own by default.
-        **kwargs: as for every Keras layer.
-    """
-
-    def __init__(self, latent_dim: int, mean: tf.Variable | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.latent_dim = _checks.positive_int("latent_dim", latent_dim)
-        self.mean = mean
-
-    def build(self, input_shape: Any) -> None:
-        """Makes the weights; the variances of the posterior are 1 at first."""
-        dims = math.prod(input_shape[1:])
-        if self.mean is None:
-            self.mean = self.add_weight("mean", (dims,), initializer="zeros")
-        self.kernel = self.add_weight("kernel", (dims, self.latent_dim))
-        unit = keras.initializers.Constant(math.log(math.expm1(1)))  # softplus of it is 1
-        self.raw_scale = self.add_weight("raw_scale", (self.latent_dim,), initializer=unit)
-        super().build(input_shape)
-
-    @property
-    def own_weights(self) -> list[tf.Variable]:
-        """V^T and the raw scales: all but the mean."""
-        return [self.kernel, self.raw_scale]
-
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """`[B, 2 D]`, for DiagonalNormal."""
-        location = tf.matmul(tf.reshape(inputs, (-1, self.kernel.shape[0])) - self.mean, self.kernel)
-        return tf.concat([location, tf.ones_like(location) * self.raw_scale], axis=-1)
-
-    def get_config(self) -> dict[str, Any]:
-        """The number of latents; what is shared is shared anew by LinearVAE."""
-        return super().get_config() | {"latent_dim": self.latent_dim}
 
 
 @keras.saving.register_keras_serializable("vae_tf")
@@ -71,9 +32,9 @@ class LinearVAE(VAE):
     from the present weights in float64: `log_prob`, `elbo`, `gap`; and it can be trained on the covariance of the
     data alone (`fit_covariance`).
 
-    Its maximum over all weights is the maximum likelihood of pPCA (`vae_tf.ppca.PPCA`), without other local maxima.
-    There the columns of W are the principal axes of the data; those with eigenvalues below sigma^2 are zero, and
-    their latents collapse.
+    Its maximum over all weights is that of the log-likelihood of pPCA at the same sigma, or over sigma as well
+    (`vae_tf.ppca.PPCA`), without other local maxima. There the columns of W are the principal axes of the data; those
+    with eigenvalues below sigma^2 are zero, and their latents collapse.
 
     Args:
         latent_dim: number of latents D, below the number d of dimensions of x.
@@ -115,7 +76,7 @@ class LinearVAE(VAE):
         decoder = keras.Sequential(
             [
                 keras.layers.InputLayer((latent_dim,), name="z"),
-                keras.layers.Dense(dims, name="loadings"),
+                keras.layers.Dense(dims, name="loadings", dtype="float32"),
                 Gaussian(shape, scale=scale, min_scale=min_scale),
             ],
             name="decoder",
@@ -208,9 +169,9 @@ class LinearVAE(VAE):
         return (columns / np.where(length > 0, length, 1.0))[np.argsort(-length[:, 0], kind="stable")]
 
     def _flat(self, x: Any) -> np.ndarray:
-        x = np.asarray(x)
-        self._check_data((x,))
-        return x.reshape(len(x), -1)
+        rows, _ = as_rows(x)
+        self._check_shape(np.asarray(x))
+        return rows
 
     # --- training on the covariance --------------------------------------------------------------------
 
@@ -225,26 +186,34 @@ class LinearVAE(VAE):
         steps_per_epoch: int = 100,
         callbacks: Any = None,
     ) -> keras.callbacks.History:
-        """Trains on the exact ELBO of n examples, of which only the covariance is needed: no draws, no batches.
+        """Trains on the ELBO of n examples, of which only the covariance is needed: no draws, no batches.
 
         A step costs O(d^2 D), whatever n. In each, the encoder is the optimal one for the present decoder, and the
-        optimizer moves the decoder and a "learned" sigma; "optimal" puts sigma^2 to its optimum. The mean becomes
-        that of the data, its optimum whatever the other weights are. The logs are those of `fit`, at the end of each
-        epoch, in nats per example; `elbo` is exact, in float64.
+        optimizer moves the decoder and a "learned" sigma; "optimal" puts sigma^2 to its optimum. After each epoch the
+        latents are turned so that W^T W is diagonal, which is best for the ELBO and leaves log p(x) as it is. The mean
+        becomes that of the data, its optimum whatever the other weights are.
+
+        The logs of an epoch, in nats per example: `loss` of its last step, and distortion, rate and `elbo` at its end,
+        exact in float64. The steps are taken in float32, which resolves a sigma^2 down to about 1e-6 of the mean
+        variance of a dimension.
 
         Args:
             covariance: S of the flattened data, `[d, d]`, n in the denominator.
             mean: of the flattened data, `[d]`.
-            n: the number of examples; their covariance determines the weights only where n exceeds latent_dim.
+            n: the number of examples. It is only checked: a covariance of so few leaves nothing for sigma where
+                n <= latent_dim.
             steps: optimizer steps.
-            train_encoder: whether the optimizer moves the encoder, too, as `fit` does. It takes many more
-                steps until the columns of W are the principal axes, but any objective without draws of z will do.
+            train_encoder: whether the optimizer moves the encoder, too, as `fit` does, and turns nothing. It takes
+                many more steps until the columns of W are the principal axes, but any objective without draws of z
+                will do.
             steps_per_epoch: steps between two entries of the history, and two calls of the callbacks.
-            callbacks: as for `fit`.
+            callbacks: as for `fit`; what they do at single batches is not called.
 
         Raises:
+            TypeError: for arrays that are no real numbers.
             ValueError: for arrays that are no covariance and mean, an n that is not above latent_dim, fewer than 1
-                step, and an objective that needs draws of z, or a trained encoder.
+                step, an objective that needs draws of z, or a trained encoder, frozen weights, and when training
+                diverges.
             RuntimeError: before `compile`.
         """
         moment, mean = self._check_moments(covariance, mean)
@@ -256,27 +225,22 @@ class LinearVAE(VAE):
         is_elbo = isinstance(self.objective, ELBO) and self.objective.kl_weight == 1
         if "log_weights" in self.objective.needs or not (is_elbo or train_encoder):
             expected = "one of distortion and rate" if train_encoder else "ELBO(), for which the best encoder is known"
-            received = type(self.objective).__name__
+            received = f"{type(self.objective).__name__} of {self.objective.get_config()}"
             remedy = "Use fit, which draws z." if train_encoder else "Pass train_encoder=True, or use fit."
             raise ValueError(_checks.problem("objective", expected=expected, received=received, remedy=remedy))
         self._assert_compile_was_called()
         self.decoder.layers[0].bias.assign(mean)
         options = {"train_encoder": train_encoder, "steps_per_epoch": steps_per_epoch, "callbacks": callbacks}
-        return _covariance_fit.fit(self, moment, steps, **options)
+        return _covariance_fit.fit(self, moment, mean, steps, **options)
 
     def _check_moments(self, covariance: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        covariance, mean = check_covariance(covariance), np.asarray(mean, np.float64).reshape(-1)
-        dims = self.likelihood.dims
-        if covariance.shape != (dims, dims) or mean.shape != (dims,) or not np.isfinite(mean).all():
+        covariance, dims = check_covariance(covariance), self.likelihood.dims
+        if len(covariance) != dims:
+            expected, remedy = f"shape ({dims}, {dims})", "Pass that of x.reshape(len(x), -1)."
             raise ValueError(
-                _checks.problem(
-                    "Covariance and mean",
-                    expected=f"finite arrays of shapes ({dims}, {dims}) and ({dims},), of the flattened data",
-                    received=f"shapes {covariance.shape} and {mean.shape}",
-                    remedy="Pass those of x.reshape(len(x), -1).",
-                )
+                _checks.problem("covariance", expected=expected, received=f"shape {covariance.shape}", remedy=remedy)
             )
-        return covariance, mean
+        return covariance, as_mean(mean, dims)[0]
 
     # --- saving ----------------------------------------------------------------------------------------
 
@@ -289,6 +253,7 @@ class LinearVAE(VAE):
             "scale": self.likelihood.scale_mode,
             "objective": keras.saving.serialize_keras_object(self.objective),
             "min_scale": self.likelihood.min_scale,
+            "frozen": [part.name for part in (self.encoder, self.decoder) if not part.trainable],
             "seed": self.seed,
         }
 
@@ -296,4 +261,9 @@ class LinearVAE(VAE):
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> LinearVAE:
         """The model with these arguments."""
         objective = keras.saving.deserialize_keras_object(config["objective"], custom_objects=custom_objects)
-        return cls(**config | {"objective": objective})
+        arguments = config | {"objective": objective}
+        frozen = arguments.pop("frozen")
+        vae = cls(**arguments)
+        for name in frozen:
+            getattr(vae, name).trainable = False
+        return vae

@@ -24,6 +24,7 @@ def moments(x):
 
 def alignment(vae, ppca, count=20):
     """|cos| between the first decoder columns of a linear VAE, longest first, and the principal axes, `[count]`."""
+    count = min(count, vae.latent_dim)
     pairs = vae.principal_axes()[:count] * ppca.spectrum_.axes[:count]
     return np.abs(pairs.sum(axis=1))
 

@@ -21,25 +21,18 @@ pytestmark = pytest.mark.skipif(
 
 def test_optimal_sigma_needs_one_epoch():
     """Below -400 test nats after the first epoch, where a learned sigma is still far above zero."""
-    _, optimal = mnist.train("mlp", "optimal", 1)
-    _, learned = mnist.train("mlp", "learned", 1)
+    _, optimal = mnist.train("optimal", 1)
+    _, learned = mnist.train("learned", 1)
     assert optimal["val_loss"][0] < -400
     assert optimal["val_loss"][0] < learned["val_loss"][0] - 400
     assert optimal["sigma"][0] ** 2 == pytest.approx(optimal["train_rmse"][0] ** 2, rel=0.04)
 
 
-def test_unit_sigma_is_near_its_published_value_after_two_epochs():
-    """Published 740.5 (arXiv 2006.13202, table 3); most of it is the constant 784/2 log(2 pi) = 720.5."""
-    with pytest.warns(UserWarning, match="sigma = 1 but the residual is"):
-        _, history = mnist.train("conv", 1.0, 2)
-    assert history["val_loss"][-1] == pytest.approx(740.5, abs=3)
-
-
 @pytest.mark.slow
 def test_optimal_beats_learned_after_three_epochs():
     """And sigma^2 is the residual of the batches as they come, within 2 %."""
-    vae, optimal = mnist.train("mlp", "optimal", 3)
-    _, learned = mnist.train("mlp", "learned", 3)
+    vae, optimal = mnist.train("optimal", 3)
+    _, learned = mnist.train("learned", 3)
     assert optimal["val_loss"][-1] < learned["val_loss"][-1]
     incoming = mnist.incoming_residual(vae, vae_tf.data.load("mnist")[0])
     assert float(vae.likelihood.scale) ** 2 == pytest.approx(incoming**2, rel=0.02)
@@ -47,19 +40,6 @@ def test_optimal_beats_learned_after_three_epochs():
 
 @pytest.mark.slow
 def test_learned_sigma_needs_many_epochs():
-    _, history = mnist.train("mlp", "learned", 12)
+    _, history = mnist.train("learned", 12)
     first = next(epoch for epoch, loss in enumerate(history["val_loss"], start=1) if loss < -400)
     assert 6 <= first <= 12
-
-
-@pytest.mark.slow
-def test_unit_sigma():
-    with pytest.warns(UserWarning, match="sigma = 1 but the residual is"):
-        _, history = mnist.train("conv", 1.0, 5)
-    assert history["val_loss"][-1] == pytest.approx(740.5, abs=3)
-
-
-@pytest.mark.slow
-def test_optimal_sigma_with_a_convolutional_network():
-    _, history = mnist.train("conv", "optimal", 12)
-    assert history["val_loss"][-1] < -780

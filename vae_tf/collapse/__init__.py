@@ -18,8 +18,9 @@ from vae_tf.collapse._latents import (
     kl_per_latent,
     posterior_mean_variance,
 )
-from vae_tf.collapse._prediction import LinearPrediction, covariance_eigenvalues, linear_prediction
+from vae_tf.collapse._prediction import LinearPrediction, linear_prediction
 from vae_tf.collapse._report import Report, diagnose
+from vae_tf.ppca import covariance_eigenvalues
 
 __all__ = [
     "EPS_GRID",

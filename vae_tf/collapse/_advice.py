@@ -11,9 +11,10 @@ from tensorflow_probability import distributions as tfd
 
 from vae_tf.collapse._data import examples, posteriors, subset
 from vae_tf.collapse._latents import active_units, collapse_threshold, kl_or_none
-from vae_tf.collapse._prediction import LinearPrediction, covariance_eigenvalues, kl_weight_of, prediction_for
+from vae_tf.collapse._prediction import LinearPrediction, kl_weight_of, prediction_for
 from vae_tf.likelihoods import Gaussian, Laplace, Likelihood
 from vae_tf.objectives import Schedule
+from vae_tf.ppca import covariance_eigenvalues
 from vae_tf.vae import VAE
 
 SPECTRUM_EXAMPLES = 5_000

@@ -10,8 +10,8 @@ import numpy as np
 from vae_tf import _checks
 from vae_tf.likelihoods import Gaussian
 from vae_tf.objectives import GECO, IWAE, Schedule
+from vae_tf.ppca import covariance_eigenvalues
 from vae_tf.ppca._data import as_rows
-from vae_tf.ppca._moments import Moments
 from vae_tf.vae import VAE
 
 
@@ -79,9 +79,9 @@ def linear_prediction(x: Any, scale: Any, *, latent_dim: int | None = None, kl_w
     latent_dim = None if latent_dim is None else _checks.positive_int("latent_dim", latent_dim)
     kl_weight = _checks.positive_float("kl_weight", kl_weight, "1 is the ELBO.")
     if isinstance(sigma, float):
-        eigenvalues, threshold = _eigenvalues(rows), kl_weight * sigma**2
+        eigenvalues, threshold = covariance_eigenvalues(rows), kl_weight * sigma**2
     else:
-        eigenvalues, threshold = _eigenvalues(rows / sigma.ravel()), kl_weight
+        eigenvalues, threshold = covariance_eigenvalues(rows / sigma.ravel()), kl_weight
     above = int(np.count_nonzero(eigenvalues > threshold))
     survivors = above if latent_dim is None else min(above, latent_dim)
     return LinearPrediction(eigenvalues, threshold, survivors, latent_dim, sigma, kl_weight)
@@ -108,38 +108,14 @@ def kl_weight_of(vae: VAE) -> float | None:
     return weight.end if isinstance(weight, Schedule) else weight
 
 
-def covariance_eigenvalues(x: Any) -> np.ndarray:
-    """The eigenvalues of the covariance of the flattened data, `[min(n, d)]`, largest first, in their units squared.
-
-    The covariance has n in the denominator. With fewer examples than dimensions they come from the n x n
-    matrix of inner products, and the others are 0.
-
-    Args:
-        x: data `[n, *E]`, d numbers each.
-
-    Raises:
-        TypeError: for values that are no real numbers.
-        ValueError: for no examples, NaN or an infinity.
-    """
-    return _eigenvalues(as_rows(x)[0])
-
-
-def _eigenvalues(rows: np.ndarray) -> np.ndarray:
-    n, d = rows.shape
-    if n < d:
-        centred = rows - rows.mean(axis=0, dtype=np.float64)
-        moment = centred @ centred.T / n
-    else:
-        moments = Moments(d)
-        moments.update(rows)
-        moment = moments.covariance
-    return np.maximum(np.linalg.eigvalsh(moment)[::-1], 0.0)
-
-
 def _sigma(scale: Any, shape: tuple[int, ...]) -> float | np.ndarray:
     """A number, or an array of `shape`; else a ValueError."""
     remedy = "Pass sigma in the units of the data, one number or one for each dimension."
     array = np.asarray(scale)
+    if array.dtype.kind not in "iuf":
+        raise ValueError(
+            _checks.problem("scale", expected="real numbers", received=f"dtype {array.dtype}", remedy=remedy)
+        )
     if array.size == 1:
         return _checks.positive_float("scale", array.item(), remedy)
     expected = f"a number, or an array that broadcasts to {shape}"

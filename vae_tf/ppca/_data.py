@@ -10,25 +10,42 @@ import numpy as np
 from vae_tf._checks import problem
 
 
-def as_rows(x: Any, event_shape: tuple[int, ...] | None = None) -> tuple[np.ndarray, tuple[int, ...]]:
+def as_rows(
+    x: Any, event_shape: tuple[int, ...] | None = None, *, name: str = "data"
+) -> tuple[np.ndarray, tuple[int, ...]]:
     """Data `[n, *E]` as rows `[n, d]` of their own dtype, and E.
 
     Args:
         x: data; nothing is copied that need not be.
         event_shape: E of earlier data, if there were any; flat rows `[n, d]` pass as well.
+        name: of the data, for the errors.
 
     Raises:
         TypeError: for values that are no real numbers.
         ValueError: for no examples, a single axis, another shape of one example, NaN or an infinity.
     """
-    x = _real("data", x)
+    x = _real(name, x)
     if x.ndim < 2 or x.size == 0:
         expected = "examples along the first axis, [n, d] or [n, *E], at least one number"
-        raise _error("data", expected, f"shape {x.shape}", "Give a single example a first axis: x[None].")
+        raise _error(name, expected, f"shape {x.shape}", "Give a single example a first axis: x[None].")
     found = x.shape[1:]
     if event_shape is not None and found not in (event_shape, (math.prod(event_shape),)):
-        raise _error("data", f"examples of shape {event_shape}", f"shape {found}", "Pass data like those of the fit.")
+        raise _error(name, f"examples of shape {event_shape}", f"shape {found}", "Pass data like those of the fit.")
     return x.reshape(len(x), -1), event_shape or found
+
+
+def as_mean(mean: Any, dims: int) -> tuple[np.ndarray, tuple[int, ...]]:
+    """The mean of data `[d]` in float64, and the shape E that it came in.
+
+    Raises:
+        TypeError: for values that are no real numbers.
+        ValueError: for another number of them, NaN or an infinity.
+    """
+    array = _real("mean", mean)
+    if array.ndim == 0 or array.size != dims:
+        received, remedy = f"shape {array.shape}", "Pass the mean of the same data."
+        raise _error("mean", f"{dims} numbers, [d] or [*E]", received, remedy)
+    return array.ravel().astype(np.float64), array.shape
 
 
 def as_latents(z: Any, latent_dim: int) -> np.ndarray:
@@ -74,7 +91,10 @@ def check_covariance(covariance: Any) -> np.ndarray:
 
 def _real(name: str, values: Any) -> np.ndarray:
     """The values as an array of finite real numbers, or an error."""
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError as error:  # ragged lists
+        raise _error(name, "an array", str(error), "Give all examples one shape.") from error
     if array.dtype.kind not in "biuf":
         raise TypeError(problem(name, expected="real numbers", received=f"dtype {array.dtype}", remedy="Convert them."))
     if array.dtype.kind == "f" and not np.isfinite(array).all():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 
 _NUMBERS = 2**21  # that are converted to float64 at a time: 16 MiB
@@ -39,11 +41,13 @@ class Moments:
         """scatter / n, `[d, d]`: n, not n - 1, in the denominator."""
         return self.scatter / self.count
 
-    def update(self, rows: np.ndarray) -> None:
-        """Adds rows `[n, d]` of any real dtype."""
-        step = max(1, _NUMBERS // rows.shape[1])
+    def updated(self, rows: np.ndarray) -> Moments:
+        """Those of these rows as well, `[n, d]` of any real dtype; the present ones stay."""
+        moments, step = copy.copy(self), max(1, _NUMBERS // rows.shape[1])
+        moments.scatter = self.scatter.copy()  # the one that is added to in place
         for start in range(0, len(rows), step):
-            self._merge(rows[start : start + step].astype(np.float64))
+            moments._merge(rows[start : start + step].astype(np.float64))
+        return moments
 
     def _merge(self, batch: np.ndarray) -> None:
         mean = batch.mean(axis=0)

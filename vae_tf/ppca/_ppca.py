@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any, Literal, Self, cast
 
 import numpy as np
@@ -15,7 +14,7 @@ from vae_tf._checks import problem
 from vae_tf.ppca._data import as_latents, as_rows
 from vae_tf.ppca._linear_gaussian import LinearGaussian
 from vae_tf.ppca._moments import Moments
-from vae_tf.ppca._seen import Seen, check_sizes
+from vae_tf.ppca._seen import NotFittedError, Seen, check_sizes
 from vae_tf.ppca._solvers import Solver
 from vae_tf.ppca._spectrum import Curvature, Spectrum, StationaryPoint
 
@@ -29,7 +28,7 @@ class PPCA:
 
     Data are `[n, d]` or `[n, *E]`, of any real dtype; d counts the numbers of one example, and everything is computed
     in float64. `fit` takes all data at once, `partial_fit` in batches. Using what ends in `_` before raises a
-    ValueError.
+    NotFittedError, a ValueError.
 
     The randomized solver finds the q leading eigenpairs only, for thousands of dimensions and few latents. On MNIST,
     with q from 2 to 200 and three seeds, its sigma^2 was too large by at most 5e-8 of itself, and its log-likelihood
@@ -45,8 +44,7 @@ class PPCA:
         ValueError: for a latent_dim below 1, another solver, or a seed that is none.
 
     References:
-        Tipping and Bishop 1999, "Probabilistic principal component analysis", Journal of the Royal Statistical
-        Society B 61. Lucas, Tucker, Grosse, Norouzi 2019, arXiv 1911.02469.
+        Tipping and Bishop 1999, "Probabilistic principal component analysis". Lucas et al. 2019, arXiv 1911.02469.
     """
 
     def __init__(self, latent_dim: int, *, solver: Literal["exact", "randomized"] = "exact", seed: int = 0) -> None:
@@ -59,8 +57,8 @@ class PPCA:
 
     # --- fitting ----------------------------------------------------------------------------------------
 
-    def fit(self, x: Any) -> Self:
-        """Fits the model to data `[n, d]` or `[n, *E]`, forgetting earlier ones.
+    def fit(self, x: Any, y: Any = None) -> Self:
+        """Fits the model to data `[n, d]` or `[n, *E]`, forgetting earlier ones; y is ignored.
 
         Raises:
             TypeError: for data that are no real numbers.
@@ -84,7 +82,7 @@ class PPCA:
         """
         return self._take(Seen.of_covariance(covariance, mean, n, self._solver))
 
-    def partial_fit(self, x: Any) -> Self:
+    def partial_fit(self, x: Any, y: Any = None) -> Self:
         """Adds a batch `[n, d]` or `[n, *E]` to the data so far, in memory of d x d whatever their number.
 
         Nothing is solved before a fitted attribute is used; what `fit` would raise about latent_dim and sigma^2 is
@@ -108,7 +106,19 @@ class PPCA:
         """
         seen, other = self._solved(), copy.copy(self)
         other.latent_dim = _checks.positive_int("latent_dim", latent_dim)
-        return other._take(replace(seen, moments=None))  # which partial_fit would change for both
+        return other._take(seen)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The arguments of the constructor, for `sklearn.base.clone`."""
+        return {"latent_dim": self.latent_dim, "solver": self.solver, "seed": self.seed}
+
+    def set_params(self, **params: Any) -> Self:
+        """Other arguments; what was fitted is forgotten."""
+        self.__init__(**self.get_params() | params)  # type: ignore[misc]
+        return self
+
+    def __repr__(self) -> str:
+        return f"PPCA({', '.join(f'{name}={value!r}' for name, value in self.get_params().items())})"
 
     # --- fitted attributes ------------------------------------------------------------------------------
 
@@ -189,6 +199,10 @@ class PPCA:
         """E[z|x] = M^-1 W^T (x - mean), `[n, q]`, with M = W^T W + sigma^2 I."""
         return self.model_.posterior_mean(self._rows(x))
 
+    def fit_transform(self, x: Any, y: Any = None) -> np.ndarray:
+        """`fit(x).transform(x)`."""
+        return self.fit(x).transform(x)
+
     def inverse_transform(self, z: Any) -> np.ndarray:
         """E[x|z] = W z + mean, `[n, *E]`, of latents `[n, q]`."""
         model = self.model_
@@ -253,15 +267,13 @@ class PPCA:
         """
         return self.spectrum_.curvature(self.model_.latent_dim, sigma2, kept)
 
-    # --- helpers ----------------------------------------------------------------------------------------
-
     @property
     def _solver(self) -> Solver:
         return Solver(self.solver, self.latent_dim, self.seed)
 
     def _fitted(self) -> Seen:
         if self._seen is None:
-            raise ValueError(
+            raise NotFittedError(
                 problem("PPCA", expected="a fitted model", received="one without data", remedy="Call fit first.")
             )
         return self._seen

@@ -9,10 +9,14 @@ import numpy as np
 
 from vae_tf import _checks
 from vae_tf._checks import problem
-from vae_tf.ppca._data import as_rows, check_covariance
+from vae_tf.ppca._data import as_mean, check_covariance
 from vae_tf.ppca._moments import Moments
 from vae_tf.ppca._solvers import Solver
 from vae_tf.ppca._spectrum import Spectrum
+
+
+class NotFittedError(ValueError, AttributeError):
+    """A fitted attribute was asked for before `fit`; also an AttributeError, so that `hasattr` can tell."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,22 +51,18 @@ class Seen:
 
     @classmethod
     def of_moments(cls, moments: Moments, rows: np.ndarray, event_shape: tuple[int, ...]) -> Seen:
-        """The data of these moments, and these rows, which are added to them in place."""
-        moments.update(rows)
+        """The data of these moments, and these rows."""
+        moments = moments.updated(rows)
         return cls(event_shape, moments.mean, moments.count, moments)
 
     @classmethod
     def of_covariance(cls, covariance: Any, mean: Any, n: int | None, solver: Solver) -> Seen:
         """Data of which the covariance is known, and perhaps mean and number."""
         matrix = check_covariance(covariance)
-        rows, event_shape = as_rows(np.zeros((1, len(matrix))) if mean is None else np.asarray(mean)[None])
-        if rows.shape[1] != len(matrix):
-            received = f"{rows.shape[1]} numbers"
-            remedy = "Pass the mean of the same data."
-            raise ValueError(problem("mean", expected=f"{len(matrix)} numbers", received=received, remedy=remedy))
+        center, event_shape = as_mean(np.zeros(len(matrix)) if mean is None else mean, len(matrix))
         count = None if n is None else _checks.positive_int("n", n)
         check_sizes(solver.latent_dim, len(matrix), count)
-        return cls(event_shape, rows[0].astype(np.float64), count, spectrum=solver.of_covariance(matrix))
+        return cls(event_shape, center, count, spectrum=solver.of_covariance(matrix))
 
     def solved(self, solver: Solver) -> Seen:
         """The same, with its spectrum."""

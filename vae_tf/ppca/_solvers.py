@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from scipy import linalg
 
+from vae_tf.ppca._data import as_rows
+from vae_tf.ppca._moments import Moments
 from vae_tf.ppca._spectrum import Spectrum
 
 _ITERATIONS = 6
@@ -42,6 +44,29 @@ class Solver:
         n, dims = centred.shape
         trace = float(np.vdot(centred, centred)) / n
         return randomized(lambda basis: centred.T @ (centred @ basis) / n, dims, trace, self.latent_dim, self.seed)
+
+
+def covariance_eigenvalues(x: Any) -> np.ndarray:
+    """The eigenvalues of the covariance of flattened data, `[min(n, d)]`, largest first, in their units squared.
+
+    The covariance has n in the denominator. With fewer examples than dimensions they come from the n x n matrix of
+    inner products; the other d - n are 0.
+
+    Args:
+        x: data `[n, *E]`, d numbers each.
+
+    Raises:
+        TypeError: for values that are no real numbers.
+        ValueError: for no examples, NaN or an infinity.
+    """
+    rows, _ = as_rows(x)
+    n, dims = rows.shape
+    if n < dims:
+        centred = rows - rows.mean(axis=0, dtype=np.float64)
+        moment = centred @ centred.T / n
+    else:
+        moment = Moments(dims).updated(rows).covariance
+    return np.maximum(linalg.eigvalsh(moment)[::-1], 0.0)
 
 
 def from_covariance(covariance: np.ndarray) -> Spectrum:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -122,7 +123,9 @@ class Spectrum:
                     f"sigma^2_MLE at latent_dim={latent_dim}",
                     expected="a number above 0: as sigma^2 goes to 0 the likelihood grows without bound",
                     received=f"0 up to rounding, because the covariance of the data has rank {self.rank}",
-                    remedy="Choose a latent_dim below the rank, or fit more examples.",
+                    remedy="Choose a latent_dim below the rank, or fit more examples."
+                    if self.rank > 1
+                    else "The data vary too little to fit a model to them.",
                 )
             )
         return rest / (self.dims - latent_dim)
@@ -209,13 +212,16 @@ class Spectrum:
     def _check_kept(self, latent_dim: int, sigma2: float, kept: Sequence[int]) -> np.ndarray:
         """The indices as an array, or a ValueError."""
         above = int((self.eigenvalues > sigma2).sum())
-        chosen = list(kept)
+        try:
+            chosen = [operator.index(index) for index in kept]
+        except TypeError:
+            chosen = [-1]
         if len(chosen) > latent_dim or len(set(chosen)) < len(chosen) or not set(chosen) <= set(range(above)):
             raise ValueError(
                 problem(
                     "kept",
                     expected=f"at most {latent_dim} different indices below {above}, of eigenvalues above sigma2",
-                    received=str(tuple(chosen)),
+                    received=repr(kept),
                     remedy="Pass (0, 1), say, for the two largest, or () for none.",
                 )
             )
