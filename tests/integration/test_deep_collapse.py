@@ -1,6 +1,13 @@
 """Sigma decides how many latents of a deep VAE collapse, and the optimal one leaves none: the short form, on digits."""
 
+import os
+from pathlib import Path
+
 import deep_collapse
+import pytest
+import tensorflow as tf
+
+MNIST = Path(os.environ.get("VAE_TF_DATA_DIR", ""), "mnist.npz")
 
 
 def test_sigma_decides_and_the_optimal_one_leaves_none_collapsed():
@@ -21,3 +28,27 @@ def test_sigma_decides_and_the_optimal_one_leaves_none_collapsed():
         assert optimal["collapsed"] <= best["collapsed"]
         assert optimal["elbo"] >= best["elbo"] - 1
         assert 0.005 < optimal["sigma2"] < 0.03
+
+
+@pytest.mark.slow
+@pytest.mark.gpu
+@pytest.mark.skipif(not tf.config.list_physical_devices("GPU"), reason="20,000 steps of 20 models: needs a GPU")
+@pytest.mark.skipif(not MNIST.is_file(), reason="needs MNIST: set VAE_TF_DATA_DIR to a folder with mnist.npz")
+def test_published_shares():
+    """Each within 0.1 of the paper's, rising with sigma^2; "optimal" leaves no more collapsed than the best of them."""
+    x = deep_collapse.data(full=True)
+
+    def last(mode, start):
+        return deep_collapse.train(x, mode, start, 20_000, every=20_000, **deep_collapse.FULL)[-1]
+
+    fixed = {}
+    for mode in ("fixed", "learned"):
+        found = {start: last(mode, start) for start in sorted(deep_collapse.PUBLISHED[mode])}
+        fixed = fixed or found
+        for start, share in deep_collapse.PUBLISHED[mode].items():
+            assert found[start]["collapsed"] == pytest.approx(share, abs=0.1)
+    shares = [state["collapsed"] for state in fixed.values()]
+    assert shares == sorted(shares)
+    best = max(fixed.values(), key=lambda state: state["elbo"])
+    for start in deep_collapse.STARTS:
+        assert last("optimal", start)["collapsed"] <= best["collapsed"]
