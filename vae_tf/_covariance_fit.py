@@ -27,7 +27,7 @@ def fit(
     steps_per_epoch: int,
     callbacks: Any,
 ) -> keras.callbacks.History:
-    """Trains a LinearVAE whose mean is that of the data; see LinearVAE.fit_covariance.
+    """Trains a LinearVAE on data of this covariance and mean; see LinearVAE.fit_covariance.
 
     Args:
         vae: with `linear_gaussian`, `linear_encoder` and `optimal_encoder`.
@@ -44,6 +44,7 @@ def fit(
         vae.optimizer.build(vae.trainable_variables)
     callbacks = keras.callbacks.CallbackList(callbacks, add_history=True, model=vae, epochs=epochs, verbose=0)
     trained = _trained(vae, train_encoder)
+    vae.decoder.layers[0].bias.assign(mean)
     train = tf.function(partial(_train, vae, trained, train_encoder))  # one trace for each model
     moment = tf.constant(covariance, tf.float32)
     vae.stop_training = False
@@ -94,8 +95,9 @@ def _train(vae: VAE, trained: list[tf.Variable], train_encoder: bool, moment: tf
 
 def _rotate(vae: VAE) -> None:
     """Turns the latents so that W^T W is diagonal, the longest column first: the best of all W with this W W^T."""
-    axes, lengths, _ = np.linalg.svd(vae.linear_gaussian.loadings, full_matrices=False)
-    vae.decoder.layers[0].kernel.assign((axes * lengths).T)
+    axes, lengths, turn = np.linalg.svd(vae.linear_gaussian.loadings, full_matrices=False)
+    largest = np.take_along_axis(turn, np.abs(turn).argmax(axis=1)[:, None], axis=1)[:, 0]
+    vae.decoder.layers[0].kernel.assign((axes * lengths * np.sign(largest)).T)  # what is turned already stays
 
 
 def _encoder(vae: VAE) -> tuple[tf.Tensor, tf.Tensor]:

@@ -229,7 +229,6 @@ class LinearVAE(VAE):
             remedy = "Use fit, which draws z." if train_encoder else "Pass train_encoder=True, or use fit."
             raise ValueError(_checks.problem("objective", expected=expected, received=received, remedy=remedy))
         self._assert_compile_was_called()
-        self.decoder.layers[0].bias.assign(mean)
         options = {"train_encoder": train_encoder, "steps_per_epoch": steps_per_epoch, "callbacks": callbacks}
         return _covariance_fit.fit(self, moment, mean, steps, **options)
 

@@ -1,13 +1,9 @@
 """Sigma decides how many latents of a deep VAE collapse, and the optimal one leaves none: the short form, on digits."""
 
-import os
-from pathlib import Path
-
 import deep_collapse
 import pytest
 import tensorflow as tf
-
-MNIST = Path(os.environ.get("VAE_TF_DATA_DIR", ""), "mnist.npz")
+from mnist_data import needs_mnist
 
 
 def test_sigma_decides_and_the_optimal_one_leaves_none_collapsed():
@@ -33,7 +29,7 @@ def test_sigma_decides_and_the_optimal_one_leaves_none_collapsed():
 @pytest.mark.slow
 @pytest.mark.gpu
 @pytest.mark.skipif(not tf.config.list_physical_devices("GPU"), reason="20,000 steps of 20 models: needs a GPU")
-@pytest.mark.skipif(not MNIST.is_file(), reason="needs MNIST: set VAE_TF_DATA_DIR to a folder with mnist.npz")
+@needs_mnist
 def test_published_shares():
     """Each within 0.1 of the paper's, rising with sigma^2; "optimal" leaves no more collapsed than the best of them."""
     x = deep_collapse.data(full=True)

@@ -1,19 +1,13 @@
 """The exact values of pPCA on MNIST; seconds, and the short form is the full one."""
 
-import os
-from pathlib import Path
-
 import exact_ppca
 import numpy as np
 import pytest
+from mnist_data import needs_mnist
 
 from vae_tf.ppca import PPCA
 
-DATA = Path(os.environ.get("VAE_TF_DATA_DIR", "")) / "mnist.npz"
-pytestmark = pytest.mark.skipif(
-    not os.environ.get("VAE_TF_DATA_DIR") or not DATA.is_file(),
-    reason="needs MNIST: set VAE_TF_DATA_DIR to a folder with mnist.npz",
-)
+pytestmark = needs_mnist
 
 
 @pytest.fixture(scope="module")

@@ -1,21 +1,15 @@
 """Linear VAEs on MNIST against exact pPCA: rows A3, A5, A6 and A7. The short form of each runs by default."""
 
-import os
-from pathlib import Path
-
 import latent_dims
 import linear_optimum
 import numpy as np
 import pytest
 import sigma_sweep
 import stochastic_elbo
+from mnist_data import needs_mnist
 from reproduction import alignment, mnist, moments, of_moments
 
-DATA = Path(os.environ.get("VAE_TF_DATA_DIR", "")) / "mnist.npz"
-pytestmark = pytest.mark.skipif(
-    not os.environ.get("VAE_TF_DATA_DIR") or not DATA.is_file(),
-    reason="needs MNIST: set VAE_TF_DATA_DIR to a folder with mnist.npz",
-)
+pytestmark = needs_mnist
 
 
 @pytest.fixture(scope="module")

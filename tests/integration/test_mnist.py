@@ -1,22 +1,12 @@
 """What the README claims of MNIST. The short form of each claim runs by default, the full one with -m slow."""
 
-import importlib.util
-import os
-from pathlib import Path
-
+import mnist
 import pytest
+from mnist_data import needs_mnist
 
 import vae_tf
 
-spec = importlib.util.spec_from_file_location("mnist", Path(__file__).with_name("mnist.py"))
-mnist = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(mnist)
-
-DATA = Path(os.environ.get("VAE_TF_DATA_DIR", "")) / "mnist.npz"
-pytestmark = pytest.mark.skipif(
-    not os.environ.get("VAE_TF_DATA_DIR") or not DATA.is_file(),
-    reason="needs MNIST: set VAE_TF_DATA_DIR to a folder with mnist.npz",
-)
+pytestmark = needs_mnist
 
 
 def test_optimal_sigma_needs_one_epoch():

@@ -1,17 +1,12 @@
 """What is claimed of sigma on MNIST. The short form of each claim runs by default, the full one with -m slow."""
 
 import math
-import os
-from pathlib import Path
 
 import pytest
 import sigma_vae
+from mnist_data import needs_mnist
 
-DATA = Path(os.environ.get("VAE_TF_DATA_DIR", "")) / "mnist.npz"
-pytestmark = pytest.mark.skipif(
-    not os.environ.get("VAE_TF_DATA_DIR") or not DATA.is_file(),
-    reason="needs MNIST: set VAE_TF_DATA_DIR to a folder with mnist.npz",
-)
+pytestmark = needs_mnist
 SHORT = {"images": 5000, "test_images": 1000, "batch": 16, "filters": (8, 16), "hidden": 128}
 PUBLISHED = 740.5  # of sigma = 1
 
