@@ -215,7 +215,9 @@ def interrupt(folder, how, after_epochs):
         "--latent-dim",
         "4",
     ]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+    streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    hear = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a background job is deaf to it
+    with subprocess.Popen(command, **streams, preexec_fn=hear) as process:
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline and process.poll() is None:
             if (folder / "history.csv").is_file() and len(rows(folder)) >= after_epochs:

@@ -27,7 +27,7 @@ def train(sigma2, latent_dim, steps, x, data):
     keras.utils.set_random_seed(0)
     vae = vae_tf.LinearVAE(latent_dim, (28, 28, 1), scale=math.sqrt(sigma2))
     vae.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(1e-2, steps)))
-    elbo = vae.fit_covariance(*data, steps, steps_per_epoch=steps).history["elbo"][-1]
+    elbo = vae.fit_covariance(*data, steps, steps_per_epoch=steps // 20).history["elbo"][-1]
     return elbo, int(collapse.collapsed(vae, x.reshape(-1, 28, 28, 1)).sum())
 
 

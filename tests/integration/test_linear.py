@@ -50,7 +50,7 @@ def check_latent_dims(results):
 def test_fifty_latents(images):
     """A step on the covariance costs the same for 60,000 images as for one."""
     data = moments(images)
-    vae, elbo, sigma2, _ = latent_dims.train(50, "learned", data, 1000)
+    vae, elbo, sigma2, _ = latent_dims.train(50, "learned", data, 2000)
     assert elbo == pytest.approx(507.905, abs=0.2)
     assert sigma2 == pytest.approx(0.012596, rel=0.005)
     assert np.median(alignment(vae, of_moments(*data, 50))) > 0.99
