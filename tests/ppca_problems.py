@@ -57,3 +57,12 @@ def build(kind, seed):
 def problems(kinds=KINDS):
     """A hypothesis strategy."""
     return strategies.builds(build, strategies.sampled_from(kinds), strategies.integers(0, 2**31 - 1))
+
+
+N, D, Q = 60, 8, 3
+
+
+def example():
+    """60 rows of 8 dimensions, for 3 latents, whatever the eigenvalues."""
+    rng = np.random.default_rng(0)
+    return rng.standard_normal((N, D)) * np.geomspace(4, 0.3, D) @ rng.standard_normal((D, D)) + 5

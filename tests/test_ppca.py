@@ -8,19 +8,17 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from ppca_problems import D, N, Q, example
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 
 from vae_tf.ppca import PPCA, LinearGaussian, Spectrum
 from vae_tf.ppca import _seen as seen_module
 
-N, D, Q = 60, 8, 3
-
 
 @pytest.fixture
 def x():
-    rng = np.random.default_rng(0)
-    return rng.standard_normal((N, D)) * np.geomspace(4, 0.3, D) @ rng.standard_normal((D, D)) + 5
+    return example()
 
 
 @pytest.fixture

@@ -2,17 +2,15 @@
 
 import numpy as np
 import pytest
+from ppca_problems import D, N, Q, example
 
 from vae_tf.ppca import PPCA
 from vae_tf.ppca._data import check_covariance
 
-N, D, Q = 60, 8, 3
-
 
 @pytest.fixture
 def x():
-    rng = np.random.default_rng(0)
-    return rng.standard_normal((N, D)) * np.geomspace(4, 0.3, D) @ rng.standard_normal((D, D)) + 5
+    return example()
 
 
 @pytest.fixture

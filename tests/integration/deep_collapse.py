@@ -14,14 +14,13 @@ The short form has 500 images of scikit-learn's digits, 64-64-8 and Adam 5e-3. I
 $VAE_TF_DATA_DIR, or is downloaded.
 """
 
-import json
 import time
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras
-from reproduction import arguments, axes, echo, markdown, mnist, save
+from reproduction import arguments, axes, echo, keep, markdown, mnist, resumed, save
 
 import vae_tf
 from vae_tf import collapse
@@ -72,11 +71,7 @@ def train(x, mode, sigma2, steps, *, folder=None, every=500, **network):
     Returns its history: step, sigma^2, ELBO, share of collapsed latents and seconds, every so many steps. With a folder
     it is kept there, and goes on from where it is.
     """
-    kept = None if folder is None else folder / f"{mode}-{sigma2:g}.keras"
-    if kept is not None and kept.exists():
-        vae, history = vae_tf.load(kept), json.loads(kept.with_suffix(".json").read_text())
-    else:
-        vae, history = build(mode, sigma2, x.shape[1], **network), []
+    vae, history = resumed(folder, f"{mode}-{sigma2:g}") or (build(mode, sigma2, x.shape[1], **network), [])
     batches = tf.data.Dataset.from_tensors(x).repeat()
     while (done := int(vae.optimizer.iterations)) < steps:
         start = time.perf_counter()
@@ -92,10 +87,7 @@ def train(x, mode, sigma2, steps, *, folder=None, every=500, **network):
             }
         )
         echo(f"{mode} from {sigma2:g}: " + ", ".join(f"{name} {value:.5g}" for name, value in history[-1].items()))
-        if kept is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-            vae.save(kept)
-            kept.with_suffix(".json").write_text(json.dumps(history))
+        keep(folder, f"{mode}-{sigma2:g}", vae, history)
     return history
 
 

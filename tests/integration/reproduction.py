@@ -1,6 +1,7 @@
 """What the reproductions of published results share: data, a command line, a table and a picture."""
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
@@ -52,6 +53,21 @@ def markdown(head, rows):
     names = [name.strip() for name in head.split("|")]
     lines = [names, ["---"] * len(names), *rows]
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+def keep(folder, name, vae, history):
+    """Saves a model and its history in the folder, if there is one."""
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        vae.save(folder / f"{name}.keras")
+        (folder / f"{name}.json").write_text(json.dumps(history))
+
+
+def resumed(folder, name):
+    """What `keep` saved under this name, or None."""
+    if folder is None or not (folder / f"{name}.keras").exists():
+        return None
+    return vae_tf.load(folder / f"{name}.keras"), json.loads((folder / f"{name}.json").read_text())
 
 
 def axes(columns=1, **labels):

@@ -11,13 +11,12 @@ values, one draw of z for each image, all constants included; and draws it by ep
 run goes on, and more `--epochs` are added to what is there. MNIST comes from $VAE_TF_DATA_DIR, or is downloaded.
 """
 
-import json
 import time
 from pathlib import Path
 
 import numpy as np
 import tf_keras as keras
-from reproduction import arguments, axes, echo, markdown, save
+from reproduction import arguments, axes, echo, keep, markdown, resumed, save
 
 import vae_tf
 
@@ -73,11 +72,7 @@ def train(row, epochs, *, images=60_000, test_images=10_000, batch=BATCH, folder
     """
     x_train, x_test = vae_tf.data.load("mnist")
     x_train, x_test = x_train[:images], x_test[:test_images]
-    kept = None if folder is None else folder / f"{row}.keras"
-    if kept is not None and kept.exists():
-        vae, history = vae_tf.load(kept), json.loads(kept.with_suffix(".json").read_text())
-    else:
-        vae, history = build(ROWS[row][0], **sizes), []
+    vae, history = resumed(folder, row) or (build(ROWS[row][0], **sizes), [])
     while len(history) < epochs:
         start = time.perf_counter()
         logs = vae.fit(x_train, batch_size=batch, validation_data=x_test, verbose=0).history
@@ -93,10 +88,7 @@ def train(row, epochs, *, images=60_000, test_images=10_000, batch=BATCH, folder
             }
         )
         echo(f"{row}: " + ", ".join(f"{name} {value:.5g}" for name, value in history[-1].items()))
-        if kept is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-            vae.save(kept)
-            kept.with_suffix(".json").write_text(json.dumps(history))
+        keep(folder, row, vae, history)
     return history
 
 
