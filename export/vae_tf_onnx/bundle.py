@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -13,7 +16,25 @@ from vae_tf_onnx.errors import BundleError
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 GOLDEN = "golden.npz"
-GRAPHS = {name: f"{name}/1/model.onnx" for name in ("decoder", "encoder", "prior", "posterior")}
+EXAMPLES = "examples.npz"
+EXTERNAL = ".data"
+"""What the name of a file of weights beyond 2 GB adds to that of its graph."""
+GRAPHS = {
+    name: f"{name}/1/model.onnx"
+    for name in ("decoder", "encoder", "sampler", "reconstructor", "scorer", "prior", "posterior", "observation")
+}
+"""Where each graph lies: the layout of a Triton model repository."""
+CARD, CONFIG, INFERENCE_SERVICE = "README.md", "config.pbtxt", "inference_service.yaml"
+PRECISIONS = ("fp16", "int8-dynamic", "int8-static")
+FP32, ORT = "fp32", "ort"
+VARIANTS = (*PRECISIONS, ORT, *(f"{precision}-ort" for precision in PRECISIONS))
+"""Other files of one graph: a precision, ONNX Runtime's own format, or both."""
+_GRAPH_FILE = rf"model(\.({'|'.join(PRECISIONS)}))?\.(onnx({re.escape(EXTERNAL)})?|{ORT})"
+_FILES = re.compile(
+    rf"({'|'.join(GRAPHS)})/({re.escape(CONFIG)}|1/{_GRAPH_FILE})"
+    + "".join(f"|{re.escape(name)}" for name in (GOLDEN, EXAMPLES, CARD, INFERENCE_SERVICE))
+)
+"""The files that belong to a bundle."""
 _KEYS = {
     "data_range": list,
     "event_shape": list,
@@ -47,9 +68,30 @@ class Bundle:
         """Number of latents D."""
         return int(self.manifest["latent_dim"])
 
-    def holds(self, graph: str) -> bool:
-        """Whether it has this graph, a key of `GRAPHS`."""
-        return GRAPHS[graph] in self.manifest["files"]
+    @property
+    def batch(self) -> int | None:
+        """The batch size that the graphs were exported for; None where they take any."""
+        return self.manifest.get("batch")
+
+    def holds(self, graph: str, variant: str = FP32) -> bool:
+        """Whether it has this graph, a key of `GRAPHS`, in this variant."""
+        return self.file(graph, variant) in self.manifest["files"]
+
+    def file(self, graph: str, variant: str = FP32) -> str:
+        """The name of a graph's file, a key of `GRAPHS`, in a variant, one of `VARIANTS`.
+
+        Raises:
+            ValueError: for a variant that is none.
+        """
+        if variant == FP32:
+            return GRAPHS[graph]
+        if variant not in VARIANTS:
+            raise ValueError(
+                f"variant: expected {FP32}, {', '.join(VARIANTS)}, received {variant!r}. Choose one of them."
+            )
+        precision = variant.removesuffix(ORT).removesuffix("-")
+        ending = ORT if variant.endswith(ORT) else "onnx"
+        return str(PurePosixPath(GRAPHS[graph]).with_name(".".join(filter(None, ("model", precision, ending)))))
 
     def read(self, name: str) -> bytes:
         """The content of one file of the bundle, its checksum verified.
@@ -87,15 +129,28 @@ def open_bundle(folder: str | Path) -> Bundle:
     if version > FORMAT_VERSION:
         remedy = "Upgrade: pip install -U vae-tf-onnx."
         raise _error(path, expected=f"format version {FORMAT_VERSION} or older", received=str(version), remedy=remedy)
+    _check_facts(path, manifest)
+    return Bundle(folder, manifest)
+
+
+def _check_facts(path: Path, manifest: dict[str, Any]) -> None:
     for key, kind in _KEYS.items():
         if not isinstance(manifest.get(key), kind):
             raise _error(path, expected=f"{key!r}, of type {kind.__name__}", received=repr(manifest.get(key)))
     for name in manifest["files"]:
         _check_name(path, name)
-    for size in (*manifest["event_shape"], manifest["latent_dim"]):
+    batch = manifest.get("batch")
+    for size in (*manifest["event_shape"], manifest["latent_dim"], 1 if batch is None else batch):
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
             raise _error(path, expected="shapes of positive whole numbers", received=repr(size))
-    return Bundle(folder, manifest)
+    for part in ("likelihood", "posterior", "prior"):
+        fact = manifest.get(part, {})
+        if not isinstance(fact, dict) or not isinstance(fact.get("family", ""), str | None):
+            raise _error(path, expected=f"the family of the {part}, a name or null", received=repr(fact))
+    limits = manifest["data_range"]
+    numbers = all(type(limit) in (int, float) and math.isfinite(limit) for limit in limits)
+    if not numbers or len(limits) != 2 or limits[0] >= limits[1]:
+        raise _error(path, expected="a data_range [low, high]", received=repr(limits))
 
 
 def is_bundle_only(folder: Path) -> bool:
@@ -109,11 +164,16 @@ def is_bundle_only(folder: Path) -> bool:
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    """Writes `manifest.json` with the checksum of every file that is in the folder."""
+    """Replaces `manifest.json` by one with this content and the checksum of every file of a bundle in the folder.
+
+    Other files in it are not listed, and nobody reads them.
+    """
+    draft = folder / f".{MANIFEST}"
     names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
-    files = {name: sha256((folder / name).read_bytes()) for name in names}
+    files = {name: sha256((folder / name).read_bytes()) for name in names if _FILES.fullmatch(name)}
     content = {"format_version": FORMAT_VERSION} | manifest | {"files": files}
-    (folder / MANIFEST).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    draft.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    os.replace(draft, folder / MANIFEST)
 
 
 def sha256(content: bytes) -> str:

@@ -15,20 +15,28 @@ class BundleError(ValueError):
         self.path = path
 
 
+_DO_NOT_USE = "The ONNX graph does not compute what the model does; do not use it, and report the layers involved."
+
+
 class ParityError(ValueError):
-    """An ONNX graph that does not compute what the Keras model computes.
+    """An ONNX graph that does not compute what the Keras model computes, or a variant that is too far from it.
 
     Attributes:
         tensor: the output at fault, as graph/name.
-        error: the largest difference, relative to the largest expected value.
+        error: the largest difference, relative to the largest expected value or in the unit that the message names.
         tolerance: what was allowed.
     """
 
-    def __init__(self, tensor: str, error: float, tolerance: float) -> None:
-        super().__init__(
-            f"Parity of {tensor}: expected a relative error of at most {tolerance:g}, received {error:g}. "
-            "The ONNX graph does not compute what the model does; do not use it, and report the layers involved."
-        )
+    def __init__(
+        self,
+        tensor: str,
+        error: float,
+        tolerance: float,
+        *,
+        kind: str = "a relative error",
+        remedy: str = _DO_NOT_USE,
+    ) -> None:
+        super().__init__(f"Parity of {tensor}: expected {kind} of at most {tolerance:g}, received {error:g}. {remedy}")
         self.tensor = tensor
         self.error = error
         self.tolerance = tolerance
@@ -49,3 +57,10 @@ class UnsupportedOpError(ValueError):
         )
         self.op = op
         self.layer = layer
+
+
+class ProviderError(ValueError):
+    """An execution provider of onnxruntime, a GPU say, that is not to be had; nothing falls back to the CPU."""
+
+    def __init__(self, expected: str, received: str, remedy: str) -> None:
+        super().__init__(f"Execution provider: expected {expected}, received {received}. {remedy}")

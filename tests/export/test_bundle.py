@@ -186,6 +186,13 @@ def test_external_data_outside_the_bundle_is_not_read(make_bundle, tmp_path, mon
         {"latent_dim": True},
         {"likelihood": {"family": []}},
         {"likelihood": {"family": "Bernoulli"}},
+        {"posterior": []},
+        {"posterior": {"family": []}},
+        {"prior": {"family": {}}},
+        {"data_range": [1]},
+        {"data_range": [0, "1"]},
+        {"data_range": [1, 0]},
+        {"data_range": [0, float("inf")]},
     ],
 )
 def test_facts_that_cannot_be(make_bundle, edit_manifest, change):
