@@ -1,0 +1,34 @@
+"""Attributes that tf2onnx writes and the ONNX standard does not have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import onnx
+from onnx import helper
+
+
+def to_standard(model: onnx.ModelProto) -> None:
+    """Puts what the standard has in their place: nearest-neighbour resizing, and padding that makes outputs larger."""
+    for node in model.graph.node:
+        attributes = {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
+        if node.op_type == "Resize" and attributes.get("coordinate_transformation_mode") == b"tf_half_pixel_for_nn":
+            # floor((i + 1/2) / scale) is both
+            _set(node, coordinate_transformation_mode="half_pixel", nearest_mode="round_prefer_ceil")
+        if node.op_type == "ConvTranspose" and min(attributes.get("pads", [0])) < 0:
+            _set(node, **_without_negative_pads(attributes))
+
+
+def _without_negative_pads(attributes: dict[str, Any]) -> dict[str, list[int]]:
+    """A negative padding at the end is an output padding."""
+    pads = attributes["pads"]
+    axes = len(pads) // 2
+    added = attributes.get("output_padding", [0] * axes)
+    more = [extra + max(-pad, 0) for extra, pad in zip(added, pads[axes:], strict=True)]
+    return {"pads": [*pads[:axes], *(max(pad, 0) for pad in pads[axes:])], "output_padding": more}
+
+
+def _set(node: onnx.NodeProto, **values: Any) -> None:
+    kept = [entry for entry in node.attribute if entry.name not in values]
+    del node.attribute[:]
+    node.attribute.extend([*kept, *(helper.make_attribute(name, value) for name, value in values.items())])

@@ -1,0 +1,49 @@
+"""What may not be in a TensorFlow graph that is to become ONNX."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import tensorflow as tf
+
+from vae_tf_onnx.errors import UnsupportedOpError
+
+_RANDOM = re.compile(
+    "Random(?!Get)|Rng|Multinomial|StandardNormal|TruncatedNormal|StatefulUniform|StatelessShuffle|NonDeterministicInts"
+)
+
+
+def check_tensorflow(function: Any, layers: set[str], opset: int) -> None:
+    """Raises UnsupportedOpError for operations that draw random numbers, and for numbers in bfloat16.
+
+    tf2onnx turns some random operations into others that ignore the seed, and drops some as dropout. A graph is
+    deterministic: its noise is an input.
+
+    Args:
+        function: a `tf.function` with an input signature.
+        layers: names of the Keras layers, one of which the error is to name.
+        opset: of ONNX.
+    """
+    for node in _nodes(function.get_concrete_function().graph.as_graph_def()):
+        if _RANDOM.search(node.op):
+            raise UnsupportedOpError(node.op, layer_of(node.name, layers), opset)
+        if any(tf.bfloat16.as_datatype_enum in _types(value) for value in node.attr.values()):
+            raise UnsupportedOpError(f"{node.op} in bfloat16", layer_of(node.name, layers), opset)
+
+
+def layer_of(node: str, layers: set[str]) -> str:
+    """The innermost layer in the name of a node; the name itself where there is none."""
+    scope = [part for part in node.split("/") if part in layers]
+    return scope[-1] if scope else node
+
+
+def _nodes(graph: Any) -> Iterator[Any]:
+    yield from graph.node
+    for function in graph.library.function:
+        yield from function.node_def
+
+
+def _types(attribute: Any) -> list[int]:
+    return [attribute.type, *attribute.list.type]
