@@ -2,11 +2,13 @@
 
 import functools
 
+import click
 import numpy as np
 import pytest
 from PIL import Image
 
 from vae_tf_onnx.cli import main
+from vae_tf_onnx.cli._inspect import _save_png
 
 
 @pytest.fixture
@@ -35,6 +37,22 @@ def test_sample(run, make_bundle, tmp_path):
     image = np.asarray(Image.open(tmp_path / "x.png"))
     assert image.shape == (3 * 4 * 4, 4 * 2 * 4), "three rows of four, each pixel four wide"
     np.testing.assert_allclose(image[::4, ::4][:4, :2], 255 * np.clip(expected[0, :, :, 0], 0, 1), atol=0.51)
+
+
+def test_a_picture_shows_the_range_of_the_data(run, make_bundle, edit_manifest, tmp_path):
+    from vae_tf_onnx import Decoder
+
+    folder = make_bundle()
+    edit_manifest(folder, lambda manifest: manifest.update(data_range=[-1, 3]))
+    assert run("sample", folder, "--num-samples", 1, "--seed", 4, "--out", tmp_path / "x.png")[0] == 0
+    grey = 255 * np.clip((Decoder(folder).sample(1, seed=4)[0, :, :, 0] + 1) / 4, 0, 1)
+    np.testing.assert_allclose(np.asarray(Image.open(tmp_path / "x.png"))[::4, ::4], grey, atol=0.51)
+
+
+def test_what_is_no_image_is_not_drawn(tmp_path):
+    for shape in ((2, 5), (2, 4, 4, 2)):
+        with pytest.raises(click.UsageError, match=r"expected a \.npz or \.npy file"):
+            _save_png(tmp_path / "x.png", np.zeros(shape), [0.0, 1.0])
 
 
 def test_sample_without_a_seed_says_which_it_took(run, make_bundle, tmp_path):

@@ -1,0 +1,108 @@
+"""The gRPC half: kserve's servicer behind the guard."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import grpc
+from grpc import aio
+from kserve.errors import InvalidInput
+from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
+from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
+from kserve.protocol.grpc.servicer import InferenceServicer
+
+from vae_tf_onnx.serve._admission import Admission
+from vae_tf_onnx.serve._guard import Guard
+from vae_tf_onnx.serve._model import FixedRepository, GraphDataPlane
+from vae_tf_onnx.serve._settings import Settings
+from vae_tf_onnx.serve._tensors import VERSION
+from vae_tf_onnx.serve._wire import MAX_RANK, MAX_TENSORS
+
+_SPARE = 32
+"""Calls besides inference that may run too: health, metadata."""
+_AGE_SECONDS = 600
+"""After which a connection takes no new calls. Its client opens another; calls that it never ends go with it."""
+_REFUSE_SECONDS = 0.25
+"""How long calls that have reached the machine are told that the server stops; grpc then drops them without a word."""
+
+
+class RpcServer:
+    """A gRPC server, bound when it is made.
+
+    Args:
+        data_plane: with the models.
+        admission: counts the requests.
+        settings: where to listen, and what to refuse.
+
+    Raises:
+        OSError: where the port is taken.
+    """
+
+    def __init__(self, data_plane: GraphDataPlane, admission: Admission, settings: Settings) -> None:
+        self._guard = Guard(admission, settings)
+        self._server = aio.server(
+            interceptors=[self._guard],
+            options=[
+                ("grpc.max_receive_message_length", data_plane.largest_body()),
+                ("grpc.max_send_message_length", -1),
+                ("grpc.max_connection_age_ms", 1000 * _AGE_SECONDS),
+                ("grpc.max_connection_age_grace_ms", int(2000 * settings.body_seconds) + 60_000),
+                ("grpc.so_reuseport", 0),
+            ],
+            maximum_concurrent_rpcs=2 * settings.max_concurrent + _SPARE,  # half of them before their message is here
+        )
+        add_GRPCInferenceServiceServicer_to_server(GraphServicer(data_plane), self._server)
+        self.port = self._bind(settings)
+
+    def _bind(self, settings: Settings) -> int:
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        address, tls = f"{host}:{settings.grpc_port}", settings.tls()
+        try:
+            if tls is None:
+                return self._server.add_insecure_port(address)
+            return self._server.add_secure_port(address, grpc.ssl_server_credentials([tls]))
+        except RuntimeError as error:
+            raise OSError(f"grpc_port: expected a free port, received {address}: {error}. Pass another one.") from error
+
+    async def start(self) -> None:
+        """Takes calls from now on."""
+        await self._server.start()
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Refuses new calls, in words first, and returns when those that run are answered, or the time is up."""
+        self._guard.closed = True
+        await asyncio.sleep(_REFUSE_SECONDS)
+        await self._server.stop(grace_seconds)
+
+
+class GraphServicer(InferenceServicer):
+    """kserve's servicer, with a bound on what it unpacks.
+
+    Args:
+        data_plane: with the models.
+    """
+
+    def __init__(self, data_plane: GraphDataPlane) -> None:
+        super().__init__(data_plane, FixedRepository(data_plane.model_registry))
+
+    @classmethod
+    def validate_grpc_request(cls, request: pb.ModelInferRequest) -> None:
+        """Refuses a request before it is unpacked: for more tensors, parameters or axes than any graph has."""
+        counts = [len(request.inputs), len(request.outputs), len(request.parameters)]
+        if max(counts) > MAX_TENSORS or any(
+            len(item.shape) > MAX_RANK or len(item.parameters) > MAX_TENSORS for item in request.inputs
+        ):
+            raise InvalidInput(
+                f"request: expected at most {MAX_TENSORS} inputs, outputs and parameters and {MAX_RANK} axes, "
+                "received more. Send what the model's metadata lists."
+            )
+        super().validate_grpc_request(request)
+
+    async def ModelMetadata(  # noqa: N802 -- the protocol's name
+        self, request: pb.ModelMetadataRequest, context: Any
+    ) -> pb.ModelMetadataResponse:
+        """Names, datatypes and shapes of a model's tensors, and its version."""
+        response = await super().ModelMetadata(request, context)
+        response.versions.append(VERSION)
+        return response
