@@ -38,7 +38,7 @@ def test_the_linear_example():
 
 def test_its_pictures_are_there():
     pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README.read_text(encoding="utf-8"))
-    assert len(pictures) == 2
+    assert len(pictures) == 3
     for picture in pictures:
         assert (README.parent / picture).is_file()
 

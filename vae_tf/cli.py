@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vae_tf.run import Run
 
 _PLUGINS = "vae_tf.commands"
-_ONNX_COMMANDS = ("export", "check", "sample")
+_ONNX_COMMANDS = ("bench", "check", "export", "sample", "serve", "web")
 _INSTALL = 'pip install "vae-tf-onnx[convert]" (in a clone: pip install -e "./export[convert]")'
 
 
@@ -240,7 +240,7 @@ def _export(folder: Path) -> list[Any] | None:
     import numpy as np
 
     bundle, samples = folder / "bundle", folder / "samples.npz"
-    _invoke("export", model=folder / "model.keras", folder=bundle)
+    _invoke("export", model=folder, folder=bundle)
     _invoke("check", bundle=bundle)
     _invoke("sample", bundle=bundle, num_samples=64, seed=0, out=samples)
     with np.load(samples, allow_pickle=False) as arrays:

@@ -15,7 +15,7 @@ RUNTIME_VERSION = "1.30.0"
 RUNTIME_FILES = ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm")
 """The build for the CPU: what `import "onnxruntime-web/wasm"` means, and its WebAssembly."""
 _INTEGRITY = "sha512-q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="
-_TIMEOUT = 600  # seconds, for about 33 MB
+_TIMEOUT = 120  # seconds, for about 33 MB
 
 
 def ort_web(folder: str | Path | None = None) -> Path:

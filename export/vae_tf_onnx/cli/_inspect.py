@@ -1,9 +1,8 @@
-"""The command `vae-tf-onnx` (check, sample), and what it adds to `vae-tf` (export, check, sample)."""
+"""The commands that look into a bundle: check, sample."""
 
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,29 +10,11 @@ from typing import Any
 
 import click
 
-_BUNDLE = click.Path(path_type=Path)
-
-
-@click.command("export")
-@click.argument("model", type=click.Path(exists=True, path_type=Path))
-@click.argument("folder", type=_BUNDLE, required=False)
-@click.option("--opset", default=17, show_default=True, help="Of ONNX, 13 to 18.")
-def export_command(model: Path, folder: Path | None, opset: int = 17) -> None:
-    """Writes MODEL, a .keras file or a run's folder, as an ONNX bundle into FOLDER (beside it by default)."""
-    import vae_tf
-    from vae_tf import _quiet
-
-    _quiet.import_tensorflow()
-    from vae_tf_onnx.convert import export
-
-    model = model / "model.keras" if model.is_dir() else model
-    folder = folder or model.parent / "bundle"
-    export(vae_tf.load(model), folder, opset=opset)
-    click.echo(f"Exported: {folder}, equal to the Keras model to 1e-5 at batch 1, 3 and 17")
+BUNDLE = click.Path(path_type=Path)
 
 
 @click.command()
-@click.argument("bundle", type=_BUNDLE)
+@click.argument("bundle", type=BUNDLE)
 def check(bundle: Path) -> None:
     """Verifies a bundle's checksums and replays its golden set."""
     from vae_tf_onnx.verification import verify
@@ -44,7 +25,7 @@ def check(bundle: Path) -> None:
 
 
 @click.command()
-@click.argument("bundle", type=_BUNDLE)
+@click.argument("bundle", type=BUNDLE)
 @click.option("--num-samples", default=64, show_default=True)
 @click.option("--seed", type=int, default=None, help="Of numpy's generator; a new one by default.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help=".npz, .npy or .png file.")
@@ -70,47 +51,30 @@ def sample(bundle: Path, num_samples: int, seed: int | None, out: Path) -> None:
         elif out.suffix == ".npy":
             np.save(draft, x)
         else:
-            _save_png(draft, x)
+            _save_png(draft, x, decoder.bundle.manifest["data_range"])
         os.replace(draft, out)
     click.echo(f"Sampled: {out}, {num_samples} images, seed {seed}")
 
 
-def _save_png(path: Path, x: Any) -> None:
-    """A near-square grid of images `[n, H, W, C]`, each pixel four pixels wide."""
+def _save_png(path: Path, x: Any, data_range: Sequence[float]) -> None:
+    """A near-square grid of images `[n, H, W, C]`, black and white the ends of the range, each pixel four wide."""
     try:
         from PIL import Image
     except ImportError as error:
         raise click.UsageError('a .png file needs Pillow. Install it: pip install "vae-tf-onnx[image]"') from error
     import numpy as np
 
+    if x.ndim != 4 or x.shape[-1] not in (1, 3):
+        raise click.UsageError(
+            f"--out: expected a .npz or .npy file, for examples of shape {list(x.shape[1:])} are no images of 1 or 3 "
+            f"channels, received {path.name!r}."
+        )
     n, height, width, channels = x.shape
+    low, high = data_range
     columns = int(np.ceil(np.sqrt(n)))
     padded = np.ones((-(-n // columns) * columns, height, width, channels), np.float32)
-    padded[:n] = np.clip(x, 0, 1)
+    padded[:n] = np.clip((x - low) / (high - low), 0, 1)
     grid = padded.reshape(-1, columns, height, width, channels).swapaxes(1, 2)
     grid = grid.reshape(-1, columns * width, channels).repeat(4, axis=0).repeat(4, axis=1)
     pixels = (255 * grid).round().astype(np.uint8)
     Image.fromarray(pixels if channels == 3 else pixels[..., 0]).save(path)
-
-
-@click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="vae-tf-onnx")
-def cli() -> None:
-    """Exported VAEs on the edge: numpy and onnxruntime, no TensorFlow."""
-
-
-cli.add_command(check)
-cli.add_command(sample)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command line: exit code 2 and one line where something is wrong with the input."""
-    try:
-        code = cli.main(arguments, prog_name="vae-tf-onnx", standalone_mode=False)
-    except click.exceptions.Abort:
-        code = 130
-    except (click.ClickException, ValueError, ImportError, OSError, MemoryError) as error:
-        text = error.format_message() if isinstance(error, click.ClickException) else str(error)
-        click.echo(f"vae-tf-onnx: error: {' '.join(text.split())}", err=True)
-        code = 2
-    sys.exit(code)

@@ -1,0 +1,85 @@
+"""The command export."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vae_tf_onnx.bundle import ORT, PRECISIONS
+from vae_tf_onnx.cli._inspect import BUNDLE
+
+_CHOICES = ("decoder", "encoder", "sampler", "reconstructor", "scorer")
+
+
+@click.command("export")
+@click.argument("model", type=click.Path(exists=True, path_type=Path))
+@click.argument("folder", type=BUNDLE, required=False)
+@click.option("--graph", "graphs", multiple=True, type=click.Choice([*_CHOICES, "all"]), help="May be repeated.")
+@click.option("--data", default=None, help="Test images: ELBO, examples, calibration.  [default: those of the run]")
+@click.option("--precision", "precisions", multiple=True, type=click.Choice(PRECISIONS), help="Beside fp32.")
+@click.option("--format", "formats", multiple=True, type=click.Choice(["onnx", ORT]), help="ort: beside ONNX.")
+@click.option("--tolerance", type=float, default=None, help="Largest error of a variant's mean, over the data range.")
+@click.option("--force", is_flag=True, help="Keep variants that are worse than that.")
+@click.option("--opset", default=17, show_default=True, help="Of ONNX, 13 or later.")
+@click.option("--fixed-batch", type=int, default=None, help="For devices that want static shapes.")
+@click.option("--gpu", is_flag=True, help="Triton's configuration for a GPU, with TensorRT.")
+@click.option("--kserve", is_flag=True, help="Adds a KServe InferenceService manifest.")
+@click.option("--storage-uri", default=None, help="Where the cluster finds the bundle.  [default: pvc://models/FOLDER]")
+def export_command(
+    model: Path,
+    folder: Path | None,
+    graphs: tuple[str, ...],
+    data: str | None,
+    precisions: tuple[str, ...],
+    formats: tuple[str, ...],
+    kserve: bool,
+    storage_uri: str | None,
+    **options: Any,
+) -> None:
+    """Writes MODEL, a .keras file or a run's folder, as an ONNX bundle into FOLDER (beside it by default)."""
+    if storage_uri is not None and not kserve:
+        raise click.UsageError("--storage-uri: of the KServe manifest; add --kserve.")
+    import vae_tf
+    from vae_tf import _quiet
+
+    _quiet.import_tensorflow()
+    from vae_tf_onnx.convert import export
+
+    path = model / "model.keras" if model.is_dir() else model
+    folder = folder or path.parent / "bundle"
+    name, x = _test_images(model, data)
+    export(
+        vae_tf.load(path),
+        folder,
+        graphs=_CHOICES if "all" in graphs else graphs or _CHOICES[:2],
+        x=x,
+        data=name,
+        variants=_variants(precisions, formats),
+        kserve=(storage_uri or f"pvc://models/{folder.name}") if kserve else None,
+        **options,
+    )
+    click.echo(f"Exported: {folder}, equal to the Keras model to 1e-5 at {_batches(options['fixed_batch'])}")
+
+
+def _test_images(model: Path, data: str | None) -> tuple[str | None, Any]:
+    """Name and test images of the data: those that are named, or those of the run; or neither."""
+    from vae_tf import data as datasets
+    from vae_tf import settings
+
+    if model.is_dir():
+        stored = settings.stored_settings(model)
+        chosen = replace(stored, data=data) if data else stored
+        return chosen.data, chosen.images()[1]
+    return (data, datasets.load(data)[1]) if data else (None, None)
+
+
+def _variants(precisions: tuple[str, ...], formats: tuple[str, ...]) -> tuple[str, ...]:
+    """Every precision in every format, but for fp32 in ONNX, which is always there."""
+    return (*precisions, *((ORT, *(f"{precision}-{ORT}" for precision in precisions)) if ORT in formats else ()))
+
+
+def _batches(fixed: int | None) -> str:
+    return "batch 1, 3 and 17" if fixed is None else f"its batch of {fixed}"
