@@ -43,17 +43,17 @@ class ParityError(ValueError):
 
 
 class UnsupportedOpError(ValueError):
-    """A model with an operation that ONNX does not have.
+    """A model with an operation that cannot become a graph.
 
     Attributes:
         op: the operation.
         layer: the layer it comes from, as far as its name tells.
     """
 
-    def __init__(self, op: str, layer: str, opset: int) -> None:
+    def __init__(self, op: str, layer: str, opset: int, received: str = "one that it does not have") -> None:
         super().__init__(
-            f"Operation {op} of layer {layer!r}: expected an operator of ONNX opset {opset}, received one that it "
-            "does not have. Replace the layer or its activation by one in plain operations (relu, tanh, softplus, ...)."
+            f"Operation {op} of layer {layer!r}: expected an operator of ONNX opset {opset}, received {received}. "
+            "Replace the layer or its activation by one in plain operations (relu, tanh, softplus, ...)."
         )
         self.op = op
         self.layer = layer

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import tf_keras as keras
 
+from vae_tf_onnx.convert._tensorflow import BFLOAT16
 from vae_tf_onnx.errors import ParityError, UnsupportedOpError
 from vae_tf_onnx.verification import relative_error
 
@@ -30,7 +31,7 @@ def computes_in(model: keras.Model, opset: int) -> str:
     found = "float32"
     for layer in _layers(model):
         if layer.compute_dtype == "bfloat16":
-            raise UnsupportedOpError("arithmetic in bfloat16", layer.name, opset)
+            raise UnsupportedOpError(type(layer).__name__, layer.name, opset, BFLOAT16)
         if layer.compute_dtype == "float16":
             found = "float16"
     return found

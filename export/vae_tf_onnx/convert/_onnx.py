@@ -132,7 +132,8 @@ class Conversion:
             return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's exceptions share no narrower class
             operator, node = _culprit(str(error), "implementation for ", "(", "'", "'")
-            raise UnsupportedOpError(operator, layer_of(node, self.layers), self.opset) from error
+            received = "one that onnxruntime has not for these types"
+            raise UnsupportedOpError(operator, layer_of(node, self.layers), self.opset, received) from error
 
 
 def _finite(tensor: str, value: np.ndarray) -> np.ndarray:

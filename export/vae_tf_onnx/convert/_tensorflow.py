@@ -14,6 +14,8 @@ _RANDOM = re.compile(
     "Random(?!Get)|Rng|Multinomial|StandardNormal|TruncatedNormal|StatefulUniform|StatelessShuffle|NonDeterministicInts"
 )
 
+BFLOAT16 = "one in bfloat16, which onnxruntime does not compute in on a CPU"
+
 
 def check_tensorflow(function: Any, layers: set[str], opset: int) -> None:
     """Raises UnsupportedOpError for operations that draw random numbers, and for numbers in bfloat16.
@@ -28,9 +30,10 @@ def check_tensorflow(function: Any, layers: set[str], opset: int) -> None:
     """
     for node in _nodes(function.get_concrete_function().graph.as_graph_def()):
         if _RANDOM.search(node.op):
-            raise UnsupportedOpError(node.op, layer_of(node.name, layers), opset)
+            received = "one that draws random numbers, where a graph is deterministic"
+            raise UnsupportedOpError(node.op, layer_of(node.name, layers), opset, received)
         if any(tf.bfloat16.as_datatype_enum in _types(value) for value in node.attr.values()):
-            raise UnsupportedOpError(f"{node.op} in bfloat16", layer_of(node.name, layers), opset)
+            raise UnsupportedOpError(node.op, layer_of(node.name, layers), opset, BFLOAT16)
 
 
 def layer_of(node: str, layers: set[str]) -> str:
