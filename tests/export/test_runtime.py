@@ -1,5 +1,7 @@
 """The runtime against numpy, on graphs whose values are known."""
 
+import pathlib
+import re
 import subprocess
 import sys
 
@@ -132,3 +134,13 @@ def test_public_names():
         assert callable(getattr(vae_tf_onnx, name))
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = vae_tf_onnx.nothing
+
+
+def test_the_example_of_the_readme(make_bundle, monkeypatch):
+    text = (pathlib.Path(__file__).parents[2] / "export" / "README.md").read_text(encoding="utf-8")
+    example = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)[0]
+    monkeypatch.chdir(make_bundle().parent)
+    names = {}
+    exec(compile(example, "README.md", "exec"), names)
+    assert names["images"].shape == names["means"].shape == (16, *EVENT_SHAPE)
+    assert names["nats"].shape == (16,)
