@@ -10,18 +10,10 @@ from slow_clients import wait_for
 
 from vae_tf_onnx.bundle import open_bundle
 from vae_tf_onnx.cli import _serve, main
-from vae_tf_onnx.web import RUNTIME_FILES, build, ort_web
+from vae_tf_onnx.web import RUNTIME_FILES, build
 
 pytestmark = serving.lacks("kserve")
 TEXT = b"Open Inference Protocol"
-
-
-@pytest.fixture(scope="module")
-def runtime():
-    try:
-        return ort_web(os.environ.get("VAE_TF_ORT_WEB"))
-    except ValueError as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +21,10 @@ def bundle(tmp_path_factory):
     return web_bundles.gaussian(tmp_path_factory.mktemp("serve") / "bundle")
 
 
-def test_the_page_is_that_of_the_command_web(bundle, runtime, tmp_path):
-    page = build(bundle, tmp_path / "page", ort_web=runtime).parent
+def test_the_page_is_that_of_the_command_web(bundle, web_runtime, tmp_path):
+    page = build(bundle, tmp_path / "page", ort_web=web_runtime).parent
     types = {"index.html": "text/html", "app.js": "javascript", RUNTIME_FILES[1]: "application/wasm"}
-    with serving.serving(bundle, "--ort-web", runtime) as server:
+    with serving.serving(bundle, "--ort-web", web_runtime) as server:
         wait_for(lambda: "The explorer is at /" in server.log())
         assert server.request("GET", "/")[2] == (page / "index.html").read_bytes()
         for path in (path for path in page.rglob("*") if path.is_file()):
