@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from discrete_cases import CASES, extreme_inputs, gradient, numpy_parameters, twin
 
-from vae_tf.likelihoods import Categorical, DiscretizedLogistic, MixtureOfLogistics
+from vae_tf.likelihoods import Categorical, DiscretizedLogistic, MixtureOfLogistics, _logistic
 
 LEVELLED = {
     "logistic": (lambda levels: DiscretizedLogistic((1,), levels), discrete_cases.discretized_logistic),
@@ -145,3 +145,21 @@ def test_sixteen_bit_levels_are_levels_in_float32():
     likelihood.check_data(x)
     log_prob = likelihood(np.zeros((1, 2), np.float32)).log_prob(x[::997, None])
     assert np.isfinite(log_prob).all()
+
+
+@pytest.mark.parametrize("mixture", [False, True])
+def test_a_mean_keeps_its_shape_whatever_shapes_came_before(mixture):
+    """The compiled mean gives up on shapes once it has seen inputs of several ranks; ONNX needs them."""
+    for rank in range(2, 7):
+        loc = tf.fill((2,) * rank, 0.5)
+        weights = tf.fill((2,) * rank, 0.5) if mixture else None
+        _logistic.rounded_mean(loc, loc, 4, weights)
+    spec = tf.TensorSpec((None, 3, 2, 5))
+
+    @tf.function(input_signature=[spec])
+    def mean(loc):
+        value = _logistic.rounded_mean(loc, loc, 4, loc if mixture else None)
+        assert value.shape.as_list() == ([None, 3, 2] if mixture else [None, 3, 2, 5])
+        return value
+
+    mean.get_concrete_function()

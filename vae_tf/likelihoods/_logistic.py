@@ -30,18 +30,25 @@ def log_mass(index: tf.Tensor, loc: tf.Tensor, scale: tf.Tensor, levels: Levels)
     return tf.where(index < 0.5, log_below, tf.where(index > levels.count - 1.5, log_above, inner))
 
 
-@tf.function(reduce_retracing=True, autograph=False)
 def rounded_mean(loc: tf.Tensor, scale: tf.Tensor, levels: int | None, weights: tf.Tensor | None = None) -> tf.Tensor:
     """The exact mean; given weights, that of a mixture over the last axis.
 
-    Compiled, because every call of the layer computes it, and loops are ten times slower in eager TensorFlow.
+    Compiled where it is called eagerly, as its loop is ten times slower so; inside a graph it is part of that, whose
+    shapes a function shared between layers would lose.
     """
+    compute = _compiled_mean if tf.executing_eagerly() else _mean
+    return compute(loc, scale, levels, weights)
 
+
+def _mean(loc: tf.Tensor, scale: tf.Tensor, levels: int | None, weights: tf.Tensor | None) -> tf.Tensor:
     def survival(edge: tf.Tensor) -> tf.Tensor:
         above = tf.sigmoid((loc - edge) / scale)
         return above if weights is None else tf.reduce_sum(weights * above, axis=-1)
 
     return Levels(levels).mean(survival, loc.dtype)
+
+
+_compiled_mean = tf.function(_mean, reduce_retracing=True, autograph=False)
 
 
 def clipped_mean(loc: tf.Tensor, scale: tf.Tensor, levels: Levels) -> tf.Tensor:
