@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import tf2onnx
 import tf_keras
 from onnx import version_converter
 
+from vae_tf_onnx._nodes import nodes
 from vae_tf_onnx.bundle import GRAPHS
 from vae_tf_onnx.convert._fold import fold_batch_normalization
 from vae_tf_onnx.convert._large import convert_large, move_weights
@@ -156,17 +157,9 @@ def check_operators(model: onnx.ModelProto, layers: set[str]) -> None:
         layers: names of the Keras layers, one of which the error is to name.
     """
     opset = {entry.domain: entry.version for entry in model.opset_import}[""]
-    for node in _nodes(model.graph):
+    for node in nodes(model.graph):
         if node.domain not in ("", "ai.onnx") or not onnx.defs.has(node.op_type, opset, ""):
             raise UnsupportedOpError(node.op_type, layer_of(node.name, layers), opset)
-
-
-def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            for inner in (attribute.g, *attribute.graphs):
-                yield from _nodes(inner)
 
 
 def name_axes(model: onnx.ModelProto, batch: int | None, outputs: dict[str, tuple[int, ...]]) -> None:

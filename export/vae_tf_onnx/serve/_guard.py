@@ -86,7 +86,7 @@ class Guard(aio.ServerInterceptor):
             with self._admission.enter("grpc"):
                 await self._respond(handler, message, context)
             code = grpc.StatusCode.OK
-        except Exception as error:
+        except Exception as error:  # counted here, answered by _call
             _, code = status(error)
             raise
         finally:

@@ -8,12 +8,14 @@ steps, which cost nothing: sigma, sigmoids and exponentials of the outputs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
+
+from vae_tf_onnx._nodes import nodes
 
 Array = np.ndarray
 
@@ -159,17 +161,9 @@ def _captured(model: onnx.ModelProto) -> set[str]:
         for node in model.graph.node
         for attribute in node.attribute
         for body in (attribute.g, *attribute.graphs)
-        for inner in _nodes(body)
+        for inner in nodes(body)
         for name in inner.input
     }
-
-
-def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            for body in (attribute.g, *attribute.graphs):
-                yield from _nodes(body)
 
 
 def _weights(model: onnx.ModelProto) -> dict[str, Array]:
