@@ -1,7 +1,7 @@
 """Every likelihood, posterior and prior, with every graph: exported, checked, and compared with TensorFlow.
 
-onnxruntime runs the files here, not the package's runtime. Where the variable VAE_TF_KEEP_BUNDLES names a folder the
-bundles stay there, to be verified in an environment without TensorFlow.
+onnxruntime runs each graph by itself; then the package's runtime decodes, scores and samples. Where the
+variable VAE_TF_KEEP_BUNDLES names a folder the bundles stay there, to be verified in an environment without TensorFlow.
 """
 
 import os
@@ -13,9 +13,10 @@ import onnx
 import onnxruntime
 import pytest
 from helpers import SHAPE
+from scipy import stats
 
 import vae_tf
-from vae_tf_onnx import export, verify
+from vae_tf_onnx import Decoder, export, verify
 from vae_tf_onnx.bundle import GRAPHS
 from vae_tf_onnx.verification import LOG_PROB_TOLERANCE, TOLERANCE
 
@@ -152,6 +153,27 @@ def compare(vae, graph, output, received, expected):
     assert np.abs(received - expected).max() <= (LOG_PROB_TOLERANCE if nats else TOLERANCE) * size, (graph, output)
 
 
+def compare_runtime(vae, decoder):
+    for batch in (1, 3, 17):
+        z = np.random.default_rng(batch).normal(size=(batch, vae.latent_dim)).astype(np.float32)
+        x = vae.sample(batch, seed=batch)
+        p = vae.likelihood.given(vae.decoder(z), x)
+        np.testing.assert_allclose(decoder.decode(z), vae.decode(z), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(decoder.log_prob(x, z), p.log_prob(x), rtol=1e-4, atol=1e-6)
+        if not isinstance(vae.likelihood, COUNTS):
+            received = decoder.sample(batch, seed=batch)
+            # a uniform number within rounding of a step of the distribution function may fall on either side of it
+            assert np.isclose(received, x, rtol=1e-4, atol=1e-5).mean() > 0.99
+    if isinstance(vae.likelihood, COUNTS):
+        compare_counts(decoder.sample(4000, seed=1), vae.sample(4000, seed=2))
+
+
+def compare_counts(received, expected):
+    """Two samples of 256,000 counts of one law; Kolmogorov's test is conservative on counts (p > 1e-6)."""
+    assert (received == np.rint(received)).all()
+    assert stats.ks_2samp(received.ravel(), expected.ravel()).pvalue > 1e-6
+
+
 @pytest.fixture
 def place(tmp_path, request):
     kept = os.environ.get("VAE_TF_KEEP_BUNDLES")
@@ -183,3 +205,4 @@ def test_all_graphs(make_vae, place, likelihood):
             for name, received in zip(names, session.run(names, inputs), strict=True):
                 compare(vae, graph, name, received, reference[name])
     assert max(verify(bundle).values()) < 1e-5
+    compare_runtime(vae, Decoder(bundle))

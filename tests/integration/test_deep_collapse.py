@@ -5,6 +5,8 @@ import pytest
 import tensorflow as tf
 from mnist_data import needs_mnist
 
+pytestmark = pytest.mark.integration
+
 
 def test_sigma_decides_and_the_optimal_one_leaves_none_collapsed():
     """At a fixed sigma^2 the collapsed share rises with it from 0 to 1. "optimal", from either end, reaches a sigma of

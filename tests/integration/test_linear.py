@@ -9,7 +9,7 @@ import stochastic_elbo
 from mnist_data import needs_mnist
 from reproduction import alignment, mnist, moments, of_moments
 
-pytestmark = needs_mnist
+pytestmark = [pytest.mark.integration, needs_mnist]
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from mnist_data import needs_mnist
 
 import vae_tf
 
-pytestmark = needs_mnist
+pytestmark = [pytest.mark.integration, needs_mnist]
 
 
 def test_optimal_sigma_needs_one_epoch():

@@ -6,7 +6,7 @@ import pytest
 import sigma_vae
 from mnist_data import needs_mnist
 
-pytestmark = needs_mnist
+pytestmark = [pytest.mark.integration, needs_mnist]
 SHORT = {"images": 5000, "test_images": 1000, "batch": 16, "filters": (8, 16), "hidden": 128}
 PUBLISHED = 740.5  # of sigma = 1
 
