@@ -208,3 +208,20 @@ def test_networks_of_others(digits, tmp_path):
     folder = export(vae, tmp_path / "bundle")
     x = digits[1][:5]
     np.testing.assert_allclose(Encoder(folder).encode(x), vae.encode(x), rtol=1e-4, atol=1e-6)
+
+
+def test_the_reference_is_computed_without_tensorfloat_32(trained, tmp_path, monkeypatch):
+    """A GPU that has it would differ from the graphs by 1e-3. Afterwards it is as it was, errors or not."""
+    enabled = tf.config.experimental.tensor_float_32_execution_enabled
+    seen = []
+
+    def finish(*_):
+        seen.append(enabled())
+        raise RuntimeError("full disk")
+
+    monkeypatch.setattr("vae_tf_onnx.convert._export.finish", finish)
+    assert enabled()
+    with pytest.raises(RuntimeError, match="full disk"):
+        export(trained(), tmp_path / "bundle")
+    assert seen == [False]
+    assert enabled()

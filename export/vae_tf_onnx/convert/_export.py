@@ -14,7 +14,7 @@ from vae_tf_onnx.convert import _checks, _facts
 from vae_tf_onnx.convert._draft import replacing
 from vae_tf_onnx.convert._examples import Examples
 from vae_tf_onnx.convert._finish import Extras, finish
-from vae_tf_onnx.convert._float32 import check_twin, computes_in, in_float32
+from vae_tf_onnx.convert._float32 import check_twin, computes_in, full_precision, in_float32
 from vae_tf_onnx.convert._graphs import functions
 from vae_tf_onnx.convert._onnx import Conversion
 
@@ -24,6 +24,7 @@ _DRAWN = 256
 _DRAWN_SOURCE = "samples of the model"
 
 
+@full_precision()
 def export(
     vae: vae_tf.VAE,
     folder: str | Path,

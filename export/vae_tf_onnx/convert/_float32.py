@@ -1,4 +1,4 @@
-"""Models of a mixed-precision policy: the same weights, computed with in float32."""
+"""Computing in float32: models of a mixed-precision policy, and GPUs that would round to TensorFloat-32."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 import tf_keras as keras
 
 from vae_tf_onnx.convert._tensorflow import BFLOAT16
@@ -16,6 +17,17 @@ from vae_tf_onnx.verification import relative_error
 HALF_PRECISION_TOLERANCE = 0.05
 """Relative, between a model that computes in float16 and its twin: more than rounding, less than a wrong weight."""
 _HALF = ("float16", "mixed_float16")
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Matrix products of float32: by default NVIDIA's GPUs since Ampere round what goes into them to 10 bits."""
+    allowed = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    try:
+        yield
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(allowed)
 
 
 def computes_in(model: keras.Model, opset: int) -> str:

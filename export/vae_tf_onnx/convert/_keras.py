@@ -16,13 +16,14 @@ from vae_tf_onnx.bundle import GOLDEN
 from vae_tf_onnx.convert import _checks, _facts
 from vae_tf_onnx.convert._draft import replacing
 from vae_tf_onnx.convert._finish import Extras, finish
-from vae_tf_onnx.convert._float32 import check_twin, computes_in, in_float32
+from vae_tf_onnx.convert._float32 import check_twin, computes_in, full_precision, in_float32
 from vae_tf_onnx.convert._onnx import Conversion
 
 _GOLDEN_ROWS = 8
 _UNSTATED: dict[str, Any] = {"family": None, "parameters": {}}
 
 
+@full_precision()
 def export_keras(
     model: tf_keras.Model,
     folder: str | Path,
