@@ -39,7 +39,7 @@ def terms(vae: VAE, *, closed_form: bool) -> Terms:
         rate = vae.prior.closed_form(q) if closed_form else log_q - vae.prior.log_prob(z)
         return _log_likelihood(vae, x, z) - rate
 
-    return compute
+    return compute.get_concrete_function()  # traced once, here: TensorFlow warns of functions made in a loop
 
 
 def _log_likelihood(vae: VAE, x: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
