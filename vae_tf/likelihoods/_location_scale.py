@@ -124,7 +124,7 @@ class LocationScale(PointwiseLikelihood):
             self._average(self.running_precision, precision)
         if self.scale_mode != "optimal":
             return p
-        self._fit_scale(x - tf.stop_gradient(parameters[self.location]), weight)
+        self._fit_scale(x - tf.stop_gradient(self._center(p)), weight)
         parameters["scale"] = self.scale
         updated = self.distribution(parameters)
         updated.layer_parameters = parameters

@@ -111,6 +111,15 @@ class Quantisable(LocationScale):
         tail = self.log_tail(tf.where(t < 0, -t, t))
         return tf.where(t < 0, tf.math.log1p(-tf.exp(tail)), tail)
 
+    def _center(self, p: tfd.Distribution) -> tf.Tensor:
+        """See Likelihood._center; within the grey levels where the data are quantised.
+
+        A location may lie far outside, where the outer bin is open: the distance from there to the level is no noise.
+        Taken for noise it would let location and an optimal scale grow together without end.
+        """
+        location = super()._center(p)
+        return tf.clip_by_value(location, 0.0, self.grid.peak) if self.quantised else location
+
     def check_data(self, x: np.ndarray) -> None:
         """See Likelihood.check_data."""
         super().check_data(x)

@@ -33,8 +33,8 @@ class Gaussian(Quantisable):
     With `quantised=True` x is that value rounded to the nearest grey level: log p(x|z) is the log of the bin's mass,
     which sums to one over the levels, and can be compared with other likelihoods of 8-bit images. The parameters
     are then `loc` and `scale`, and E[x|z] the mean of the rounded value. `scale="optimal"` is then the residual of
-    `loc`, which is not the most likely sigma where many values are the lowest or highest level: "learned" and
-    "per_pixel" maximise the likelihood.
+    `loc`, cut to the range of the levels. That is not the most likely sigma where many values are the lowest or
+    highest level: "learned" and "per_pixel" maximise the likelihood.
 
     Args:
         event_shape: shape of one example, without the batch axis.
