@@ -115,7 +115,6 @@ print(f"largest difference of a pixel: {largest:.0e}; the new process has loaded
 # ## Smaller files, and what they cost in nats
 #
 # A variant computes $\mu + \delta$ instead of $\mu$. With the residual $r = x - \mu$ its log-likelihood is off by
-#
 # $$\Delta \log p(x \mid z) = \frac{\Vert r \Vert^2 - \Vert r - \delta \Vert^2}{2 \sigma^2}
 # = \frac{r^T \delta - \Vert \delta \Vert^2 / 2}{\sigma^2}:$$
 #
@@ -183,6 +182,7 @@ with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:  # 
         client.close()
     finally:
         server.terminate()  # it answers what it has accepted, and ends with exit code 0
+        server.communicate()  # reads its log to the end: a server that cannot write would end with an error
 (ready, _), (_, metadata), (status, answer), (refused, problem) = answers
 outputs = {output["name"]: np.reshape(output["data"], output["shape"]) for output in answer["outputs"]}
 print(f"ready {ready}, inference {status}:", ", ".join(f"{name} {a.shape}" for name, a in outputs.items()))
