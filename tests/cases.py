@@ -4,7 +4,7 @@ import continuous_cases
 import discrete_cases
 import numpy as np
 import tf_keras as keras
-from helpers import SCALES, make_likelihood
+from helpers import SCALES, SHAPE, make_likelihood
 from scipy import stats
 
 import vae_tf
@@ -84,3 +84,10 @@ PRIORS = {
     "vamp_full": seeded(lambda d: attached(priors.VampPrior(d, PSEUDO_INPUTS), posteriors.FullCovarianceNormal(d))),
 }
 """Functions of latent_dim."""
+
+
+def prior_of(name):
+    """A function of latent_dim, for a VAE of images of `SHAPE`: pseudo-inputs are images."""
+    if name.startswith("vamp"):
+        return lambda latent_dim: priors.VampPrior(latent_dim, np.random.default_rng(0).random((5, *SHAPE)))
+    return PRIORS[name]

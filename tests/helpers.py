@@ -1,4 +1,6 @@
-"""Small models that several test files share."""
+"""Small models, and other pieces, that several test files share."""
+
+import importlib.util
 
 import numpy as np
 import tf_keras as keras
@@ -47,3 +49,11 @@ def make_likelihood(name):
 def binary(x):
     """Images of 0 and 1."""
     return (np.asarray(x) > 0.5).astype(np.float32)
+
+
+def load_file(path):
+    """The module in a file that is in no package."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

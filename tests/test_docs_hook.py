@@ -1,10 +1,10 @@
 """The site's hook: notebooks and pages from elsewhere become pages, equations become MathML."""
 
-import importlib.util
 import re
 from pathlib import Path
 
 import pytest
+from helpers import load_file
 
 ROOT = Path(__file__).parents[1]
 
@@ -12,10 +12,7 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture(scope="module")
 def hooks():
     pytest.importorskip("mkdocs", reason='the site needs pip install -e ".[docs]"')
-    spec = importlib.util.spec_from_file_location("hooks", ROOT / ".docs" / "hooks.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_file(ROOT / ".docs" / "hooks.py")
 
 
 def content(hooks, html):

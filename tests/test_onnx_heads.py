@@ -35,13 +35,8 @@ def test_posterior(make_vae, tmp_path, name, digits):
 
 @pytest.mark.parametrize("name", cases.PRIORS)
 def test_prior(make_vae, tmp_path, name):
-    def prior(latent_dim):
-        if not name.startswith("vamp"):
-            return cases.PRIORS[name](latent_dim)
-        return cases.priors.VampPrior(latent_dim, np.random.default_rng(0).random((5, 8, 8, 1)))
-
     posterior = cases.posteriors.FullCovarianceNormal if name == "vamp_full" else cases.posteriors.DiagonalNormal
-    vae = make_vae(prior=prior, posterior=posterior)
+    vae = make_vae(prior=cases.prior_of(name), posterior=posterior)
     decoder = Decoder(exported(vae, tmp_path))
     for noise in (True, False):
         expected = vae.sample(300, seed=5, observation_noise=noise)  # more than one chunk

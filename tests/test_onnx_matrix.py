@@ -12,7 +12,6 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from helpers import SHAPE
 from scipy import stats
 
 import vae_tf
@@ -64,13 +63,6 @@ def test_every_family_is_in_the_matrix():
     assert {prior for _, prior in MATRIX.values()} == set(cases.PRIORS)
     assert {type(make(4)) for make in cases.POSTERIORS.values()} == final(vae_tf.posteriors.Posterior)
     assert {type(make(4)) for make in cases.PRIORS.values()} == final(vae_tf.priors.Prior)
-
-
-def prior_of(name):
-    """A function of latent_dim; pseudo-inputs have the shape of the data."""
-    if name.startswith("vamp"):
-        return lambda latent_dim: cases.priors.VampPrior(latent_dim, np.random.default_rng(0).random((5, *SHAPE)))
-    return cases.PRIORS[name]
 
 
 def inputs_of(vae, names, batch):
@@ -184,7 +176,7 @@ def place(tmp_path, request):
 def test_all_graphs(make_vae, place, likelihood):
     latents = MATRIX[likelihood]
     vae = make_vae(
-        cases.LIKELIHOODS[likelihood][0](), posterior=cases.POSTERIORS[latents[0]], prior=prior_of(latents[1])
+        cases.LIKELIHOODS[likelihood][0](), posterior=cases.POSTERIORS[latents[0]], prior=cases.prior_of(latents[1])
     )
     bundle = export(vae, place, graphs=ON_REQUEST)
     graphs = {path.parts[-3] for path in bundle.rglob("model.onnx")}

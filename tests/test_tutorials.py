@@ -1,6 +1,5 @@
 """The notebooks are those of their scripts, whole, small and listed; the scripts run in the short form, offline."""
 
-import importlib.util
 import re
 import runpy
 import socket
@@ -12,6 +11,7 @@ from urllib.error import URLError
 import matplotlib.pyplot as plt
 import pytest
 from click.testing import CliRunner
+from helpers import load_file
 
 MISSING = 'the notebooks need pip install -e ".[tutorials]"'
 nbclient = pytest.importorskip("nbclient", reason=MISSING)
@@ -22,14 +22,7 @@ TUTORIALS = Path(__file__).parents[1] / "tutorials"
 SECTIONS = ("## The model", "## What to look at", "## Limits", "## Exercises", "## The claims of this page, checked")
 
 
-def load_builder():
-    spec = importlib.util.spec_from_file_location("build_tutorials", TUTORIALS / "build.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-builder = load_builder()
+builder = load_file(TUTORIALS / "build.py")
 every_tutorial = pytest.mark.parametrize("script", builder.SCRIPTS, ids=lambda script: script.stem)
 
 
