@@ -1,4 +1,4 @@
-"""Fixtures. TensorFlow is imported by those that need it, so that tests/export runs without it."""
+"""Fixtures. TensorFlow is imported by those that need it, so that tests/vae_tf_onnx runs without it."""
 
 import os
 
@@ -17,10 +17,10 @@ def digits():
 
 @pytest.fixture
 def make_vae():
-    """See helpers.make_vae."""
-    import helpers
+    """See models.make_vae."""
+    import models
 
-    return helpers.make_vae
+    return models.make_vae
 
 
 @pytest.fixture

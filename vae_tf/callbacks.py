@@ -11,7 +11,7 @@ import tf_keras as keras
 
 from vae_tf import _checks, collapse
 from vae_tf.likelihoods import Bernoulli, Gaussian, Laplace, Likelihood
-from vae_tf.schedules import value_at
+from vae_tf.objectives.schedules import value_at
 from vae_tf.vae import VAE
 
 __all__ = ["CollapseMonitor", "MSEEquivalence"]

@@ -27,7 +27,7 @@ from tf_keras.src.saving.serialization_lib import BUILTIN_MODULES
 
 from vae_tf import (
     _checks,
-    linear_vae,  # noqa: F401 - with it come all modules that register a class
+    linear,  # noqa: F401 - with it come all modules that register a class
 )
 from vae_tf.vae import VAE
 

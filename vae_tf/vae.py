@@ -10,11 +10,11 @@ import tf_keras as keras
 from tensorflow_probability import distributions as tfd
 
 from vae_tf import _checks
-from vae_tf._training import ELBOModel, seed_pair
 from vae_tf.likelihoods import Likelihood
 from vae_tf.objectives import ELBO, Objective, Terms, negative_log_prob
 from vae_tf.posteriors import Posterior
 from vae_tf.priors import Prior
+from vae_tf.training.steps import ELBOModel, seed_pair
 
 __all__ = ["VAE"]
 

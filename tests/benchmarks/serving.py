@@ -7,7 +7,7 @@ E[x|z] of one or 32 rows of z, over HTTP as JSON, over HTTP with binary tensors,
 request when the last one is answered; 1 or 32 of them share this process, and the machine with the server.
 "onnxruntime" is `session.run` in this process, one thread a run, in one loop for one client and in a loop on each core
 for 32: the work without a protocol. Triton is the server of the wheel nvidia-pytriton, on the same folder, where
-VAE_TF_TRITON_PYTHON names the Python of its environment (see tests/export/triton_server.py); the wheel has no
+VAE_TF_TRITON_PYTHON names the Python of its environment (see tests/helpers/triton_server.py); the wheel has no
 onnxruntime backend, so Python processes of Triton's run onnxruntime. A round is each contender in turn, so that a
 machine that slows down slows all of them. The first answer of each contender is compared with onnxruntime's.
 """
@@ -32,7 +32,7 @@ import onnxruntime
 import tritonclient.http
 from tritonclient.grpc import InferResult, service_pb2
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "export"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 import triton_server
 from serving import serving
 

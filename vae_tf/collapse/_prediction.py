@@ -11,7 +11,7 @@ from vae_tf import _checks
 from vae_tf.likelihoods import Gaussian
 from vae_tf.objectives import GECO, IWAE, Schedule
 from vae_tf.ppca import covariance_eigenvalues
-from vae_tf.ppca._data import as_rows
+from vae_tf.ppca.arrays import as_rows
 from vae_tf.vae import VAE
 
 

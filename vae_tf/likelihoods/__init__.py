@@ -1,7 +1,7 @@
 """Likelihoods p(x|z): the last layer of a decoder."""
 
-from vae_tf.likelihoods._base import Likelihood
 from vae_tf.likelihoods._pointwise import PointwiseLikelihood
+from vae_tf.likelihoods.base import Likelihood
 from vae_tf.likelihoods.bernoulli import Bernoulli
 from vae_tf.likelihoods.categorical import Categorical
 from vae_tf.likelihoods.continuous_bernoulli import ContinuousBernoulli

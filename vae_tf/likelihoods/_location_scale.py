@@ -11,7 +11,7 @@ import tf_keras as keras
 from tensorflow_probability import distributions as tfd
 
 from vae_tf import _checks
-from vae_tf.likelihoods._base import weighted_batch_mean
+from vae_tf._means import batch_mean
 from vae_tf.likelihoods._pointwise import PointwiseLikelihood
 
 SCALES = ("learned", "optimal", "per_dimension", "per_pixel")
@@ -119,8 +119,8 @@ class LocationScale(PointwiseLikelihood):
         parameters = self.parameters_of(p)
         if self.scale_mode == "per_pixel":
             scale = tf.stop_gradient(parameters["scale"])
-            self._average(self.running_scale, weighted_batch_mean(scale, weight, self.running_scale))
-            precision = weighted_batch_mean(1 / tf.square(scale), weight, self.running_precision)
+            self._average(self.running_scale, batch_mean(scale, weight, self.running_scale))
+            precision = batch_mean(1 / tf.square(scale), weight, self.running_precision)
             self._average(self.running_precision, precision)
         if self.scale_mode != "optimal":
             return p

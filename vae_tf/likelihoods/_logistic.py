@@ -6,8 +6,8 @@ import math
 
 import tensorflow as tf
 
-from vae_tf.likelihoods._levels import Levels
 from vae_tf.likelihoods._on_levels import HALF_STEP
+from vae_tf.likelihoods.levels import Levels
 
 
 def scale_from(raw: tf.Tensor, levels: Levels) -> tf.Tensor:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from vae_tf.likelihoods._levels import Levels
 from vae_tf.likelihoods._pointwise import PointwiseLikelihood
+from vae_tf.likelihoods.levels import Levels
 
 HALF_STEP = 2.0**-25
 """Of uniform float32 noise, which may be 0."""

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from vae_tf.likelihoods._base import Likelihood
+from vae_tf.likelihoods.base import Likelihood
 
 
 class PointwiseLikelihood(Likelihood):

@@ -10,8 +10,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability import distributions as tfd
 
-from vae_tf.likelihoods._levels import Levels
 from vae_tf.likelihoods._location_scale import LocationScale
+from vae_tf.likelihoods.levels import Levels
 
 
 class Quantisable(LocationScale):

@@ -11,7 +11,7 @@ from tensorflow_probability import distributions as tfd
 
 from vae_tf import _checks
 from vae_tf.equivalence import PointwiseLoss
-from vae_tf.likelihoods._base import Likelihood, check_unit_interval
+from vae_tf.likelihoods.base import Likelihood, check_unit_interval
 
 _OUTSIDE = _checks.problem(
     "Data for Bernoulli",

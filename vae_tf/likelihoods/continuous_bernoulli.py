@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from vae_tf.likelihoods._base import check_unit_interval
 from vae_tf.likelihoods._pointwise import PointwiseLikelihood
+from vae_tf.likelihoods.base import check_unit_interval
 
 
 @keras.saving.register_keras_serializable("vae_tf")

@@ -10,8 +10,8 @@ import tensorflow as tf
 import tf_keras as keras
 from tensorflow_probability import distributions as tfd
 
+from vae_tf._means import mean_of_all
 from vae_tf.equivalence import PointwiseLoss
-from vae_tf.likelihoods._base import weighted_mean
 from vae_tf.likelihoods._quantised import Quantisable
 
 
@@ -53,7 +53,7 @@ class Laplace(Quantisable):
         return self.running_mae
 
     def _fit_scale(self, residual: tf.Tensor, weight: tf.Tensor | None) -> None:
-        self._average(self.running_mae, weighted_mean(tf.abs(residual), weight, self.running_mae))
+        self._average(self.running_mae, mean_of_all(tf.abs(residual), weight, self.running_mae))
 
     def density(self, parameters: dict[str, tf.Tensor]) -> tfd.Distribution:
         """See Quantisable.density."""

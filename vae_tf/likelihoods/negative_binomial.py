@@ -12,7 +12,7 @@ import tf_keras as keras
 from tensorflow_probability import distributions as tfd
 
 from vae_tf import _checks
-from vae_tf.likelihoods._base import weighted_mean
+from vae_tf._means import mean_of_all
 from vae_tf.likelihoods._counts import Counts, positive
 
 _BEND = math.log(1e6)
@@ -153,7 +153,7 @@ class NegativeBinomial(Counts):
         """See Likelihood.update."""
         p = super().update(p, x, weight)
         if self.library_size:
-            self._average(self.running_library, weighted_mean(self._total(x), weight, self.running_library))
+            self._average(self.running_library, mean_of_all(self._total(x), weight, self.running_library))
         return p
 
     def log_mass(self, x: tf.Tensor, parameters: dict[str, tf.Tensor]) -> tf.Tensor:

@@ -12,7 +12,7 @@ from scipy import special
 from tensorflow_probability import distributions as tfd
 
 from vae_tf import _checks
-from vae_tf.likelihoods._base import weighted_mean
+from vae_tf._means import mean_of_all
 from vae_tf.likelihoods._location_scale import LocationScale
 
 
@@ -69,7 +69,7 @@ class StudentT(LocationScale):
     def _fit_scale(self, residual: tf.Tensor, weight: tf.Tensor | None) -> None:
         square = tf.square(residual)
         step = (self.df + 1) * square / (self.df + square / tf.square(self.scale))
-        self._average(self.running_square, weighted_mean(step, weight, self.running_square))
+        self._average(self.running_square, mean_of_all(step, weight, self.running_square))
 
     def pointwise_log_prob(self, x: tf.Tensor, parameters: dict[str, tf.Tensor]) -> tf.Tensor:
         """See PointwiseLikelihood.pointwise_log_prob; in float64, where squares neither overflow nor cancel."""

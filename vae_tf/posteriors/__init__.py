@@ -1,6 +1,6 @@
 """Approximate posteriors q(z|x): the last layer of an encoder."""
 
-from vae_tf.posteriors._base import Posterior
+from vae_tf.posteriors.base import Posterior
 from vae_tf.posteriors.flow import InverseAutoregressiveFlow
 from vae_tf.posteriors.normal import DiagonalNormal, FullCovarianceNormal
 

@@ -10,7 +10,7 @@ import tf_keras as keras
 from tensorflow_probability import distributions as tfd
 
 from vae_tf import _checks
-from vae_tf.posteriors._base import Posterior
+from vae_tf.posteriors.base import Posterior
 
 
 class NormalBase(Posterior):

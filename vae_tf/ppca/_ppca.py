@@ -11,12 +11,12 @@ import numpy as np
 
 from vae_tf import _checks
 from vae_tf._checks import problem
-from vae_tf.ppca._data import as_latents, as_rows
 from vae_tf.ppca._linear_gaussian import LinearGaussian
 from vae_tf.ppca._moments import Moments
 from vae_tf.ppca._seen import NotFittedError, Seen, check_sizes
 from vae_tf.ppca._solvers import Solver
 from vae_tf.ppca._spectrum import Curvature, Spectrum, StationaryPoint
+from vae_tf.ppca.arrays import as_latents, as_rows
 
 
 class PPCA:

@@ -9,10 +9,10 @@ import numpy as np
 
 from vae_tf import _checks
 from vae_tf._checks import problem
-from vae_tf.ppca._data import as_mean, check_covariance
 from vae_tf.ppca._moments import Moments
 from vae_tf.ppca._solvers import Solver
 from vae_tf.ppca._spectrum import Spectrum
+from vae_tf.ppca.arrays import as_mean, check_covariance
 
 
 class NotFittedError(ValueError, AttributeError):

@@ -9,9 +9,9 @@ from typing import Any, Literal
 import numpy as np
 from scipy import linalg
 
-from vae_tf.ppca._data import as_rows
 from vae_tf.ppca._moments import Moments
 from vae_tf.ppca._spectrum import Spectrum
+from vae_tf.ppca.arrays import as_rows
 
 _ITERATIONS = 6
 _OVERSAMPLING = 10

@@ -1,6 +1,6 @@
 """Priors p(z)."""
 
-from vae_tf.priors._base import Prior
+from vae_tf.priors.base import Prior
 from vae_tf.priors.flow import FlowPrior
 from vae_tf.priors.mixtures import MixtureOfNormals, VampPrior
 from vae_tf.priors.standard_normal import StandardNormal

@@ -11,7 +11,7 @@ from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
 from vae_tf import _checks
-from vae_tf.priors._base import Prior
+from vae_tf.priors.base import Prior
 
 
 @keras.saving.register_keras_serializable("vae_tf")

@@ -11,7 +11,7 @@ import tf_keras as keras
 from tensorflow_probability import distributions as tfd
 
 from vae_tf import _checks
-from vae_tf.priors._base import Prior
+from vae_tf.priors.base import Prior
 
 
 class _Mixture(Prior):

@@ -6,7 +6,7 @@ import tensorflow as tf
 import tf_keras as keras
 from tensorflow_probability import distributions as tfd
 
-from vae_tf.priors._base import Prior
+from vae_tf.priors.base import Prior
 
 
 @keras.saving.register_keras_serializable("vae_tf")

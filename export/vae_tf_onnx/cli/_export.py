@@ -67,7 +67,7 @@ def export_command(
 def _test_images(model: Path, data: str | None) -> tuple[str | None, Any]:
     """Name and test images of the data: those that are named, or those of the run; or neither."""
     from vae_tf import data as datasets
-    from vae_tf import settings
+    from vae_tf.runs import settings
 
     if model.is_dir():
         stored = settings.stored_settings(model)

@@ -18,7 +18,7 @@ _COUNTS = "whole numbers of at least 0"
 
 @dataclass(frozen=True)
 class _Levels:
-    """See vae_tf.likelihoods._levels.Levels."""
+    """See vae_tf.likelihoods.levels.Levels."""
 
     family: str
     count: int

@@ -1,0 +1,10 @@
+"""Numbers about a trained VAE that can be compared: ELBO, log-likelihood, bits per dimension, with standard errors.
+
+The noise of example i is the stream of `numpy.random.default_rng([seed, i])`: a value depends neither on the
+chunk size nor on the examples beside it.
+"""
+
+from vae_tf.evaluation._estimates import Comparison, Estimate, tabulate
+from vae_tf.evaluation._quantities import bits_per_dim, compare, elbo, log_likelihood
+
+__all__ = ["Comparison", "Estimate", "bits_per_dim", "compare", "elbo", "log_likelihood", "tabulate"]

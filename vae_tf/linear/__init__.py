@@ -1,0 +1,5 @@
+"""The linear VAE: the one VAE of which log p(x), the ELBO and every optimum are known in closed form."""
+
+from vae_tf.linear.vae import LinearVAE
+
+__all__ = ["LinearVAE"]

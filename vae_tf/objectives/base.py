@@ -1,0 +1,85 @@
+"""The contract of an objective, and the default loss of a decoder's output."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import tensorflow as tf
+import tf_keras as keras
+from tensorflow_probability import distributions as tfd
+
+from vae_tf import _checks
+from vae_tf.objectives.schedules import Progress, Schedule
+from vae_tf.objectives.terms import Terms
+
+
+@keras.saving.register_keras_serializable("vae_tf")
+def negative_log_prob(x: tf.Tensor, p: tfd.Distribution) -> tf.Tensor:
+    """-log p(x) in nats per example, `[B]`, not averaged, every constant included.
+
+    Args:
+        x: data `[B, *E]`.
+        p: distribution with batch shape [B] and event shape `E`.
+    """
+    return -p.log_prob(x)
+
+
+class Objective(abc.ABC):
+    """Maps the per-example terms to the per-example loss, `[B]`.
+
+    Attributes:
+        num_samples: draws of z for each example in a step.
+        needs: names of the optional fields of `Terms` that it uses.
+    """
+
+    num_samples: int = 1
+    needs: ClassVar[frozenset[str]] = frozenset()
+
+    @abc.abstractmethod
+    def __call__(self, terms: Terms, progress: Progress = Progress()) -> tf.Tensor:  # noqa: B008
+        """The loss in nats per example, `[B]`, not averaged.
+
+        Args:
+            terms: of a batch.
+            progress: how far training has come, and the objective's state.
+        """
+
+    def initial_state(self) -> dict[str, float]:
+        """Names and first values of what the objective keeps between steps; saved with the model."""
+        return {}
+
+    def update(self, terms: Terms, state: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """The state after a training batch."""
+        return {}
+
+    def schedules(self) -> dict[str, Schedule]:
+        """The arguments that change during training, by name."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, Schedule)}
+
+    def logs(self, progress: Progress) -> dict[str, tf.Tensor]:
+        """What the logs of training show of the objective: the present values of its schedules."""
+        return {name: schedule(progress) for name, schedule in self.schedules().items()}
+
+    def get_config(self) -> dict[str, Any]:
+        """Plain JSON: the arguments of the constructor."""
+        return {
+            name: keras.saving.serialize_keras_object(value) if isinstance(value, Schedule) else value
+            for name, value in vars(self).items()
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Objective:
+        """The objective with these constructor arguments."""
+        return cls(
+            **{
+                name: keras.saving.deserialize_keras_object(value) if isinstance(value, dict) else value
+                for name, value in config.items()
+            }
+        )
+
+
+def number_or_schedule(name: str, value: float | Schedule, remedy: str) -> float | Schedule:
+    """`value` as a schedule or as a finite float of at least 0, or a ValueError that names `name`."""
+    return value if isinstance(value, Schedule) else _checks.nonnegative_float(name, value, remedy)

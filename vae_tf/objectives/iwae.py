@@ -1,0 +1,35 @@
+"""The importance-weighted bound."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+import tf_keras as keras
+
+from vae_tf import _checks
+from vae_tf.objectives.base import Objective
+from vae_tf.objectives.schedules import Progress
+from vae_tf.objectives.terms import Terms, importance_weighted_bound
+
+
+@keras.saving.register_keras_serializable("vae_tf")
+class IWAE(Objective):
+    """The negative importance-weighted bound `-log((1/K) sum_k w_k)`, in nats per example.
+
+    Args:
+        num_samples: K, draws of z for each example; 1 is the ELBO with a sampled KL.
+
+    Raises:
+        ValueError: for fewer than 1 draws.
+
+    References:
+        Burda, Grosse, Salakhutdinov 2016, eq. 8, arXiv 1509.00519.
+    """
+
+    needs = frozenset({"log_weights"})
+
+    def __init__(self, num_samples: int) -> None:
+        self.num_samples = _checks.positive_int("num_samples", num_samples)
+
+    def __call__(self, terms: Terms, progress: Progress = Progress()) -> tf.Tensor:  # noqa: B008
+        """See Objective.__call__."""
+        return -importance_weighted_bound(terms.log_weights)

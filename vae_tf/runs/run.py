@@ -1,0 +1,171 @@
+"""One training run in one folder: settings, model, history, pictures, report; resumable at any epoch."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tf_keras as keras
+
+from vae_tf import _checks, _files, plotting
+from vae_tf.callbacks import MSEEquivalence
+from vae_tf.runs import report
+from vae_tf.saving import load
+from vae_tf.runs.settings import MODEL, SETTINGS, Settings, stored_settings
+
+__all__ = ["Run", "Settings"]
+
+HISTORY = "history.csv"
+
+
+class Run:
+    """A run in a folder.
+
+    After every epoch the folder holds the whole state: `settings.json`, `history.csv` and `model.keras` with
+    its optimizer, each replaced whole. Stopped at any moment and resumed, a run ends in the same model, bit for
+    bit on a CPU, as one that was never stopped.
+
+    Args:
+        folder: where the run is.
+        settings: of a new run; None continues the one that is there.
+        epochs: with `settings=None`, a new number of epochs, counted from the start of the run.
+
+    Raises:
+        ValueError: for a folder that is not empty (new run) or holds no run (resumed one).
+    """
+
+    def __init__(self, folder: str | Path, settings: Settings | None = None, *, epochs: int | None = None) -> None:
+        self.folder = Path(folder)
+        if settings is None:
+            self.settings = stored_settings(self.folder)
+            self.settings = replace(self.settings, epochs=self.settings.epochs if epochs is None else epochs)
+        elif self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+            raise ValueError(
+                _checks.problem(
+                    f"Run folder {self.folder}",
+                    expected="a new or empty folder",
+                    received="one with files in it",
+                    remedy="Choose another, or resume the run that is there (--resume).",
+                )
+            )
+        else:
+            self.settings = settings.resolved()
+        self.x_train, self.x_test = self.settings.images()
+        self.vae = self.settings.model(self.x_train) if settings else load(self.folder / MODEL)
+        self.vae.likelihood.check_data(self.x_train)
+        steps = -(-len(self.x_train) // min(self.settings.batch_size, len(self.x_train)))
+        self.epochs_done = int(self.vae.optimizer.iterations) // steps
+        self.history = [] if settings else _read_history(self.folder / HISTORY)[: self.epochs_done]
+        if len(self.history) < self.epochs_done:
+            raise ValueError(
+                _checks.problem(
+                    str(self.folder / HISTORY),
+                    expected=f"a row for each of the {self.epochs_done} epochs of the model",
+                    received=f"{len(self.history)} rows",
+                    remedy="Put the file back, or start a new run.",
+                )
+            )
+        self._write(SETTINGS, json.dumps(asdict(self.settings), indent=2) + "\n")
+        if settings:
+            self._save_model()
+
+    def train(self, echo: Callable[[str], None], verbose: Any = "auto") -> bool:
+        """Trains to the end; False when it was interrupted (Ctrl-C or SIGTERM) and can be resumed."""
+        per_epoch = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: self._end_epoch(logs, echo))
+        try:
+            with _sigterm_interrupts():
+                self.vae.fit(
+                    self.x_train,
+                    batch_size=self.settings.batch_size,
+                    epochs=self.settings.epochs,
+                    initial_epoch=self.epochs_done,
+                    validation_data=self.x_test,
+                    callbacks=[MSEEquivalence(), per_epoch],
+                    verbose=verbose,
+                )
+        except KeyboardInterrupt:
+            return False
+        return True
+
+    def columns(self) -> dict[str, list[float]]:
+        """The history by name, one number an epoch."""
+        return {name: [row[name] for row in self.history] for name in (self.history[0] if self.history else ())}
+
+    def illustrate(self, means: np.ndarray, draws: np.ndarray) -> None:
+        """Writes the pictures and the report; `means` and `draws` are the samples to show, `[n, H, W, C]`."""
+        white = self.settings.peak  # counts go beyond 1
+        means, draws, x = means / white, draws / white, self.x_test[:18] / white
+        mean = self.vae.reconstruct(self.x_test[:18]) / white
+        figures = {
+            "Overview": plotting.overview(self.columns(), x, mean, draws[:36]),
+            "Curves": plotting.curves(self.columns()),
+            "Reconstructions": plotting.reconstructions(x[:10], mean[:10]),
+            "Samples": plotting.samples(means, draws),
+        }
+        pictures = {title: self.folder / f"{title.lower()}.png" for title in figures}
+        for title, figure in figures.items():
+            with _files.replacing(pictures[title]) as draft:
+                figure.savefig(draft, dpi=150)
+        report.write(
+            self.folder / "report.html",
+            title=f"VAE on {self.settings.data}",
+            summary=self.summary(),
+            settings=asdict(self.settings),
+            history=self.columns(),
+            pictures=pictures,
+        )
+
+    def summary(self) -> str:
+        """The last epoch in a sentence."""
+        last = self.history[-1]
+        text = f"After {len(self.history)} epochs: test -ELBO {last['val_loss']:.2f} nats per example"
+        if "sigma" in last:
+            text += (
+                f", sigma = {last['sigma']:.4g}, 1/(2 sigma^2) = {last['mse_scale']:.4g}, residual {last['rmse']:.4g}"
+            )
+        return text + "."
+
+    def _end_epoch(self, logs: dict[str, float], echo: Callable[[str], None]) -> None:
+        self.history.append({name: float(value) for name, value in logs.items()})
+        # the history first: a row too many is dropped on resuming, a row too few could not be made up
+        with _files.replacing(self.folder / HISTORY) as draft, draft.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, ["epoch", *self.history[0]])
+            writer.writeheader()
+            writer.writerows({"epoch": epoch, **row} for epoch, row in enumerate(self.history, start=1))
+        self._save_model()
+        if "sigma" in logs:
+            echo(
+                f"sigma = {logs['sigma']:.4g}   1/(2 sigma^2) = {logs['mse_scale']:.4g}   residual = {logs['rmse']:.4g}"
+            )
+
+    def _save_model(self) -> None:
+        with _files.replacing(self.folder / MODEL) as draft:
+            self.vae.save(draft)
+
+    def _write(self, name: str, text: str) -> None:
+        with _files.replacing(self.folder / name) as draft:
+            draft.write_text(text, encoding="utf-8")
+
+
+def _read_history(path: Path) -> list[dict[str, float]]:
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [{k: float(v) for k, v in row.items() if k != "epoch"} for row in csv.DictReader(file)]
+
+
+@contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """SIGTERM ends the block as Ctrl-C does."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
