@@ -63,11 +63,18 @@ class DistributionLayer(tfp.layers.DistributionLambda):
             )
         super().build(input_shape)
 
-    def _make_distribution(self, inputs: tf.Tensor) -> tfd.Distribution:
-        parameters = self.parameters(tf.reshape(inputs, (-1, *self.parameter_shape)))
+    def from_outputs(self, outputs: tf.Tensor) -> tfd.Distribution:
+        """The distributions that the layer makes of a network's outputs, `[B, *parameter_shape]` in any shape."""
+        return self.with_parameters(self.parameters(tf.reshape(outputs, (-1, *self.parameter_shape))))
+
+    def with_parameters(self, parameters: dict[str, tf.Tensor]) -> tfd.Distribution:
+        """The distribution with these parameters, which `parameters_of` finds again."""
         distribution = self.distribution(parameters)
         distribution.layer_parameters = parameters
         return distribution
+
+    def _make_distribution(self, inputs: tf.Tensor) -> tfd.Distribution:
+        return self.from_outputs(inputs)
 
     @staticmethod
     def parameters_of(distribution: tfd.Distribution) -> dict[str, tf.Tensor]:

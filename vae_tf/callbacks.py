@@ -62,7 +62,7 @@ class MSEEquivalence(keras.callbacks.Callback):
         if isinstance(likelihood, Bernoulli):
             logs["mse_scale"] = likelihood.equivalence().scale_factor
         elif isinstance(likelihood, Gaussian):
-            kl_weight = float(value_at(getattr(self.model.objective, "kl_weight", 1.0), self.model._progress()))
+            kl_weight = float(value_at(getattr(self.model.objective, "kl_weight", 1.0), self.model.progress))
             logs.update(_track(np.asarray(scale, np.float64), np.asarray(likelihood.precision) / 2, kl_weight))
             self._warn_if_off(np.sqrt(np.mean(np.square(likelihood.scale))), rmse, likelihood)
         elif scale is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,11 +12,13 @@ import tf_keras as keras
 from tensorflow_probability import distributions as tfd
 
 from vae_tf import _checks
+from vae_tf.bound import bound, draw_weights, repeated
+from vae_tf.data.adapter import Adapter, Table, latents
 from vae_tf.likelihoods import Likelihood
-from vae_tf.objectives import ELBO, Objective, Terms, negative_log_prob
+from vae_tf.objectives import ELBO, Objective, Terms
 from vae_tf.posteriors import Posterior
 from vae_tf.priors import Prior
-from vae_tf.training.steps import ELBOModel, seed_pair
+from vae_tf.training.steps import TrainedModel, seed_pair
 
 __all__ = ["VAE"]
 
@@ -24,7 +28,7 @@ _EXAMPLES = {"posterior": "posteriors.DiagonalNormal(8)", "likelihood": "likelih
 
 
 @keras.saving.register_keras_serializable("vae_tf")
-class VAE(ELBOModel):
+class VAE(TrainedModel):
     """p(x, z) = p(z) p(x|z) with the approximate posterior q(z|x), trained on `-log p(x|z) + KL(q || p(z))`.
 
     `vae(x)` is the distribution p(x|z) for one draw z ~ q(z|x). `fit` takes the images once: `fit(x)`. The logs
@@ -33,21 +37,23 @@ class VAE(ELBOModel):
     `rate_num_samples` is logged too: how many draws of z it was estimated from. Regularisers of the networks are
     trained on, and logged as `regularization` beside the loss.
 
-    Training is a function of the seed and the step: noise of the posterior is drawn from (seed, optimizer
-    step), the order of arrays given to `fit` from (seed, epoch), and an epoch is a number of optimizer steps.
-    Saved, loaded and trained on, a model goes on as if it had never stopped. (Layers that draw numbers of their
-    own, such as Dropout, and `keras.optimizers.legacy`, whose state Keras does not save, are beyond that.)
+    Training is a function of the seed and of the model's own count of steps, `steps_done`, which goes on when the
+    model is compiled anew: the noise of the posterior is drawn from (seed, step), the order of arrays given to `fit`
+    from (seed, epoch), and an epoch is a number of steps. Saved, loaded and trained on, a model goes on as if it had
+    never stopped. (Layers that draw numbers of their own, such as Dropout, and `keras.optimizers.legacy`, whose state
+    Keras does not save, are beyond that.)
 
     Args:
-        encoder: a Keras model `[B, *E]` -> q(z|x) with one posterior layer, its last.
-        decoder: a Keras model `[B, D]` -> p(x|z) with one likelihood layer, its last.
-        prior: p(z).
-        objective: what is minimised; `ELBO()` by default.
-        seed: of the posterior noise and the order of the data, at least 0.
+        encoder: Keras model `[B, *E]` -> q(z|x) with one posterior layer, its last.
+        decoder: Keras model `[B, D]` -> p(x|z) with one likelihood layer, its last.
+        prior: Prior p(z).
+        objective: Objective that is minimised; `ELBO()` by default.
+        seed: Seed of the posterior noise and of the order of the data, at least 0.
         **kwargs: `name`, as for every Keras model.
 
     Raises:
-        ValueError: for networks that do not end in such layers, or whose latents are not the prior's.
+        ValueError: For networks of several inputs, or that do not end in such layers, or whose latents are not the
+            prior's.
 
     References:
         Kingma and Welling 2014, eq. 3, arXiv 1312.6114.
@@ -88,6 +94,8 @@ class VAE(ELBOModel):
             name: self.add_weight(name, (), initializer=keras.initializers.Constant(value), trainable=False)
             for name, value in state.items()
         }
+        steps = tf.Variable(0, trainable=False, dtype=tf.int64, name="steps_done")
+        self.counter = tf.train.Checkpoint(steps_done=steps)  # checkpoints hold it; a restored weight does not move it
         self.built = True
 
     def _check_parts(self) -> None:
@@ -97,16 +105,16 @@ class VAE(ELBOModel):
                 remedy = f"Pass one of vae_tf.{kind.__name__.lower()}s."
                 expected = f"a vae_tf {kind.__name__}"
                 raise TypeError(_checks.problem(name, expected=expected, received=repr(part), remedy=remedy))
-        inputs = getattr(self.decoder, "inputs", None) or [None]
-        if len(inputs) > 1:
-            raise ValueError(
-                _checks.problem(
-                    "The decoder",
-                    expected="a model of one input, z",
-                    received=f"{len(inputs)} inputs",
-                    remedy="A library size is taken from the data: NegativeBinomial(..., library_size=True).",
-                )
-            )
+        remedies = {
+            "encoder": "Concatenate what belongs to an example into one input; labels cannot be given beside it.",
+            "decoder": "A library size is taken from the data: NegativeBinomial(..., library_size=True).",
+        }
+        for name, remedy in remedies.items():
+            inputs = getattr(getattr(self, name), "inputs", None) or [None]
+            if len(inputs) > 1:
+                expected = f"a model of one input, {'x' if name == 'encoder' else 'z'}"
+                received = f"{len(inputs)} inputs"
+                raise ValueError(_checks.problem(f"The {name}", expected=expected, received=received, remedy=remedy))
         separable = self.posterior.factorises and self.prior.factorises
         if "rate_per_latent" in self.objective.needs and not separable:
             raise ValueError(
@@ -140,41 +148,124 @@ class VAE(ELBOModel):
         """Number of latents D."""
         return self.prior.latent_dim
 
+    @property
+    def adapter(self) -> Adapter:
+        """The door for this model's data: every container goes through it."""
+        known = getattr(self.encoder, "inputs", None)
+        shape = tuple(self.encoder.input_shape[1:]) if known else None
+        return Adapter(self.event_shape, shape, self.likelihood.check_data)
+
+    @property
+    def steps_done(self) -> tf.Variable:
+        """Steps of training so far, whatever the optimizer has counted."""
+        return self.counter.steps_done
+
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tfd.Distribution:
         """p(x|z) for one draw z ~ q(z|x): batch shape [B], event shape `E`."""
         p = self.decoder(self.encoder(inputs, training=training).sample(), training=training)
         return self.likelihood.given(p, inputs)
 
     def terms(self, x: Any, target: Any = None, *, seed: int = 0) -> Terms:
-        """Distortion and rate in nats per example, `[B]` each, not averaged.
+        """Distortion and rate in nats per example, `[B]` each, not averaged, from one draw of z.
 
         Args:
-            x: data `[B, *E]`.
-            target: data to be scored, `[B, *E]`, where they are not x itself (denoising).
-            seed: of the one draw from the posterior.
+            x: Data `[B, *E]`.
+            target: Data to be scored, `[B, *E]`, where they are not x itself (denoising).
+            seed: Seed of the draw from the posterior.
 
         Raises:
-            ValueError: where the data have another shape than the likelihood.
+            TypeError: For data that are no numbers.
+            ValueError: For data of another shape than the likelihood's, or to which it gives no density.
         """
-        x, target, _ = self._inputs((x,) if target is None else (x, target))
-        self._check_shape(target)
-        q, z, log_q = self._draw(x, seed_pair(seed, 0), training=False)
-        p = self.likelihood.given(self.decoder(z[0], training=False), target)
-        return self._terms(negative_log_prob(target, p)[None], q, z, log_q)
+        x, target, _ = self._inputs(self.adapter.rows(x, target).batch(slice(None)))
+        noise = tfd.Normal(tf.zeros((len(x), self.latent_dim)), 1.0).sample(1, seed=seed_pair(seed, 0))
+        return bound(self, x, noise, target=target)[0]
 
     def encode(self, x: Any, *, batch_size: int = _CHUNK) -> np.ndarray:
-        """The posterior mean E[z|x], `[B, D]`. (`vae.encoder(x)` is the whole posterior.)"""
-        return _in_chunks(self.encoder, x, batch_size)
+        """The posterior mean E[z|x], `[n, D]`. (`vae.encoder(x)` is the whole posterior.)
+
+        Args:
+            x: Data `[n, *E]` in any container that `fit` takes.
+            batch_size: Examples at a time, where the container does not say.
+
+        Raises:
+            TypeError: For data that are no numbers.
+            ValueError: For data of another shape, that are not finite, or that have no end.
+        """
+        return self._in_batches(self._compiled["encode"], self.adapter.inputs(x), batch_size)
 
     def decode(self, z: Any, *, batch_size: int = _CHUNK) -> np.ndarray:
-        """The mean E[x|z], `[B, *E]`. (`vae.decoder(z)` is the whole likelihood.)"""
-        return _in_chunks(self.decoder, z, batch_size)
+        """The mean E[x|z], `[n, *E]`, of latents `[n, D]`. (`vae.decoder(z)` is the whole likelihood.) See `encode`."""
+        return self._in_batches(self._compiled["decode"], latents(z, self.latent_dim), batch_size)
 
     def reconstruct(self, x: Any, *, batch_size: int = _CHUNK) -> np.ndarray:
-        """E[x|z] at the posterior mean z = E[z|x], `[B, *E]`: nothing is drawn, as in `predict`."""
-        return np.concatenate(
-            [self.predict_step((x[i : i + batch_size],)).numpy() for i in range(0, len(x), batch_size)]
-        )
+        """E[x|z] at the posterior mean z = E[z|x], `[n, *E]`: nothing is drawn, as in `predict`. See `encode`."""
+        return self._in_batches(self._compiled["reconstruct"], self.adapter.inputs(x), batch_size)
+
+    @functools.cached_property
+    def _compiled(self) -> dict[str, Callable[[tf.Tensor], tf.Tensor]]:
+        functions = {
+            "encode": lambda x: self.encoder(x, training=False).mean(),
+            "decode": lambda z: self.decoder(z, training=False).mean(),
+            "reconstruct": lambda x: self.predict_step((x,)),
+        }
+        return {name: tf.function(function, reduce_retracing=True) for name, function in functions.items()}
+
+    def _in_batches(
+        self, function: Callable[[tf.Tensor], tf.Tensor], data: Table | Iterator[np.ndarray], batch_size: int
+    ) -> np.ndarray:
+        if isinstance(data, Table):
+            size, table = _checks.positive_int("batch_size", batch_size), data
+            data = (table[start : start + size] for start in range(0, len(table), size))
+        dtype = self.likelihood.compute_dtype
+        results = [function(tf.convert_to_tensor(part.astype(dtype, copy=False))).numpy() for part in data]
+        if not results:
+            remedy = "Check how the data were read or selected."
+            raise ValueError(_checks.problem("Data", expected="at least 1 example", received="none", remedy=remedy))
+        return np.concatenate(results)
+
+    def calibrate(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        num_samples: int = 1,
+        batch_size: int = _CHUNK,
+        seed: int = 0,
+    ) -> None:
+        """Sets sigma to the maximiser of the objective on these data, exactly, with all other weights as they are.
+
+        An optimal sigma is a running average of what training saw, with dropout on. Here dropout is off, and one pass
+        over the data is averaged exactly: on the training data that is the sigma of the trained decoder, on held-out
+        data the sigma of what it has not seen, which is larger. A learned sigma is set likewise. Where the draws count
+        differently (IWAE) or the family has no closed form (Student t) the pass is repeated until sigma rests.
+
+        Args:
+            x: Data `[n, *E]` that can be indexed.
+            y: Data to be scored where they are not x (denoising).
+            sample_weight: Weights of the examples, `[n]`.
+            num_samples: Draws of z for each example; at least those of the objective are taken.
+            batch_size: Examples at a time; the result does not depend on it.
+            seed: Seed of the draws.
+
+        Raises:
+            TypeError: For data that are no numbers, or that cannot be indexed.
+            ValueError: For data that the VAE cannot take, and a likelihood without a scale to set.
+        """
+        rows = self.adapter.rows(x, y, sample_weight)
+        count = max(_checks.positive_int("num_samples", num_samples), self.objective.num_samples)
+        size = _checks.positive_int("batch_size", batch_size)
+
+        def one_pass() -> Iterator[tuple[tfd.Distribution, tf.Tensor, tf.Tensor | None]]:
+            rng = np.random.default_rng(_checks.seed(seed))
+            for start in range(0, len(rows), size):
+                x, target, weight = self._inputs(rows.batch(slice(start, start + size)))
+                noise = rng.standard_normal((len(x), count, self.latent_dim), dtype=np.float32)
+                terms, p = bound(self, x, tf.convert_to_tensor(noise.swapaxes(0, 1)), target=target, weight=weight)
+                yield p, repeated(target, count), draw_weights(self.objective, terms.log_weights, weight)
+
+        self.likelihood.calibrate(one_pass)
 
     def sample(self, num_samples: int, seed: int | None = None, *, observation_noise: bool = True) -> np.ndarray:
         """Draws x ~ p(x|z), z ~ p(z): `[num_samples, *E]`.
@@ -183,12 +274,12 @@ class VAE(ELBOModel):
         draws the same images.
 
         Args:
-            num_samples: how many.
-            seed: of the draw; None takes a new one.
+            num_samples: Number of draws.
+            seed: Seed of the draws; None takes a new one.
             observation_noise: False returns the mean E[x|z] of each draw instead of a draw of x.
 
         Raises:
-            ValueError: for a count below 1 or a negative seed.
+            ValueError: For a count below 1 or a negative seed.
         """
         num_samples = _checks.positive_int("num_samples", num_samples)
         rng = np.random.default_rng(None if seed is None else _checks.seed(seed))
@@ -223,17 +314,24 @@ class VAE(ELBOModel):
     def build_from_config(self, config: dict[str, Any]) -> None:
         """Nothing to do: the parts are built already."""
 
+    def save_own_variables(self, store: Any) -> None:
+        """The objective's state and the count of steps."""
+        self.adopt_steps()
+        super().save_own_variables(store)
+        store["steps_done"] = self.steps_done.numpy()
+
+    def load_own_variables(self, store: Any) -> None:
+        """See save_own_variables; files of version 0.1 have no count of steps, which is then the optimizer's."""
+        self._steps_unknown = "steps_done" not in store
+        if not self._steps_unknown:
+            self.steps_done.assign(np.asarray(store["steps_done"]))
+        super().load_own_variables({name: store[name] for name in store if name != "steps_done"})
+
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles as the saved model was, and makes the optimizer's slots, for their saved values."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         if isinstance(self.optimizer, keras.optimizers.Optimizer):  # those of before Keras 2.11 make their own
             self.optimizer.build(self.trainable_variables)
-
-
-def _in_chunks(model: Any, inputs: Any, batch_size: int) -> np.ndarray:
-    """The mean of the distributions that `model` makes of `inputs`, a part at a time."""
-    chunks = [model(inputs[i : i + batch_size]).mean().numpy() for i in range(0, len(inputs), batch_size)]
-    return np.concatenate(chunks)
 
 
 def _only_layer(name: str, model: keras.Model, kind: type) -> Any:

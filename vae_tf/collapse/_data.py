@@ -15,18 +15,7 @@ from vae_tf.vae import VAE
 
 def examples(vae: VAE, x: Any, *, at_least: int = 1) -> np.ndarray:
     """`x` as an array `[n, *E]`, or a ValueError where the VAE cannot take it or there are too few examples."""
-    x = np.asarray(x)
-    vae._check_data((x,))
-    if len(x) < at_least:
-        raise ValueError(
-            _checks.problem(
-                "Data",
-                expected=f"at least {at_least} example{'s' * (at_least > 1)}",
-                received=str(len(x)),
-                remedy="Pass as many as time allows: these are statistics over the data.",
-            )
-        )
-    return x
+    return vae.adapter.examples(x, at_least=at_least)
 
 
 def subset(x: np.ndarray, at_most: int, seed: int = 0) -> np.ndarray:

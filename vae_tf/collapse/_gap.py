@@ -12,6 +12,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from vae_tf import _checks
+from vae_tf.bound import bound
 from vae_tf.collapse._data import examples
 from vae_tf.vae import VAE
 
@@ -162,15 +163,8 @@ def _network(vae: VAE) -> keras.Model:
 
 def _elbo(vae: VAE, inputs: tf.Tensor, x: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
     """The ELBO in nats per example, `[B]`, from inputs of the posterior layer, data `[B, *E]` and noise `[S, D]`."""
-    count, batch = noise.shape[0], x.shape[0]
-    parameters = vae.posterior.parameters(inputs)
-    z, log_q = vae.posterior.draw(tf.broadcast_to(noise[:, None], (count, batch, noise.shape[1])), parameters)
-    repeated = tf.repeat(x[None], count, axis=0)
-    repeated = tf.reshape(repeated, (count * batch, *x.shape[1:]))
-    p = vae.likelihood.given(vae.decoder(tf.reshape(z, (count * batch, -1)), training=False), repeated)
-    log_p = tf.reduce_mean(tf.reshape(p.log_prob(repeated), (count, batch)), axis=0)
-    rate = vae.prior.closed_form(vae.posterior.distribution(parameters))
-    return log_p - (tf.reduce_mean(log_q - vae.prior.log_prob(z), axis=0) if rate is None else rate)
+    same_for_all = tf.broadcast_to(noise[:, None], (noise.shape[0], x.shape[0], noise.shape[1]))
+    return bound(vae, x, same_for_all, q=vae.posterior.from_outputs(inputs))[0].elbo
 
 
 def _ascent(

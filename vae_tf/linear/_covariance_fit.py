@@ -12,6 +12,8 @@ import tf_keras as keras
 
 from vae_tf import _checks
 from vae_tf.objectives import Terms
+from vae_tf.training.epochs import arranged
+from vae_tf.training.optimizer import fast_on_cpu
 from vae_tf.vae import VAE
 
 _DIVERGED = "Training diverged: lower the learning rate, or scale the data."
@@ -39,9 +41,10 @@ def fit(
         callbacks: as for `fit` of every Keras model.
     """
     epochs = -(-steps // steps_per_epoch)
-    vae._plan(None, None, epochs, steps_per_epoch)
+    vae.plan(steps_per_epoch, epochs)
     if isinstance(vae.optimizer, keras.optimizers.Optimizer):  # those of before Keras 2.11 make their own
         vae.optimizer.build(vae.trainable_variables)
+    callbacks = arranged(callbacks, vae.objective)
     callbacks = keras.callbacks.CallbackList(callbacks, add_history=True, model=vae, epochs=epochs, verbose=0)
     trained = _trained(vae, train_encoder)
     vae.decoder.layers[0].bias.assign(mean)
@@ -85,9 +88,10 @@ def _train(vae: VAE, trained: list[tf.Variable], train_encoder: bool, moment: tf
     for _ in tf.range(steps):
         with tf.GradientTape() as tape:
             terms = _expected_terms(vae, moment, *(_encoder(vae) if train_encoder else _optimal_encoder(vae)))
-            loss = tf.reduce_mean(vae.objective(terms, vae._progress()))
-        with tf.control_dependencies([loss]):  # a weight that is read twice must not change in between
+            loss = tf.reduce_mean(vae.objective(terms, vae.progress))
+        with tf.control_dependencies([loss]), fast_on_cpu(vae.optimizer):  # no weight changes before it is read
             vae.optimizer.minimize(loss, trained, tape=tape)
+        vae.steps_done.assign_add(1)
         for name, value in vae.objective.update(terms, vae.objective_state).items():
             vae.objective_state[name].assign(value)
     return loss

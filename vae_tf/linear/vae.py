@@ -171,7 +171,7 @@ class LinearVAE(VAE):
 
     def _flat(self, x: Any) -> np.ndarray:
         rows, _ = as_rows(x)
-        self._check_shape(np.asarray(x))
+        self.adapter.check_shape(np.shape(x))
         return rows
 
     # --- training on the covariance --------------------------------------------------------------------

@@ -36,6 +36,8 @@ class Objective(abc.ABC):
 
     num_samples: int = 1
     needs: ClassVar[frozenset[str]] = frozenset()
+    weighs_draws: ClassVar[bool] = False
+    """Whether the draws of z count differently in the gradient; see `draw_weights`."""
 
     @abc.abstractmethod
     def __call__(self, terms: Terms, progress: Progress = Progress()) -> tf.Tensor:  # noqa: B008
@@ -45,6 +47,17 @@ class Objective(abc.ABC):
             terms: of a batch.
             progress: how far training has come, and the objective's state.
         """
+
+    def draw_weights(self, log_weights: tf.Tensor) -> tf.Tensor:
+        """How much each draw counts in the gradient of the loss by log p(x|z): `[K, B]`, on average over draws 1.
+
+        An optimal sigma takes the residuals of the draws with these weights, so that it is the maximiser of what is
+        trained.
+
+        Args:
+            log_weights: log p(x|z) + log p(z) - log q(z|x) at each of K draws, `[K, B]`.
+        """
+        return tf.ones_like(log_weights)
 
     def initial_state(self) -> dict[str, float]:
         """Names and first values of what the objective keeps between steps; saved with the model."""

@@ -26,6 +26,7 @@ class IWAE(Objective):
     """
 
     needs = frozenset({"log_weights"})
+    weighs_draws = True
 
     def __init__(self, num_samples: int) -> None:
         self.num_samples = _checks.positive_int("num_samples", num_samples)
@@ -33,3 +34,7 @@ class IWAE(Objective):
     def __call__(self, terms: Terms, progress: Progress = Progress()) -> tf.Tensor:  # noqa: B008
         """See Objective.__call__."""
         return -importance_weighted_bound(terms.log_weights)
+
+    def draw_weights(self, log_weights: tf.Tensor) -> tf.Tensor:
+        """See Objective.draw_weights; the normalised importance weights, times K."""
+        return tf.cast(tf.shape(log_weights)[0], log_weights.dtype) * tf.nn.softmax(log_weights, axis=0)

@@ -18,7 +18,8 @@ class Terms:
         distortion: -log p(x|z), `[B]`: at one draw z from q(z|x), or averaged over K draws.
         rate: KL(q(z|x) || p(z)), `[B]`.
         rate_per_latent: KL of each latent's marginal, `[B, D]`, where that has a closed form.
-        log_weights: log p(x|z) + log p(z) - log q(z|x) at each of K draws, `[K, B]`, where they are asked for.
+        log_weights: log p(x|z) + log p(z) - log q(z|x) at each of K draws, `[K, B]`.
+        log_likelihood: log p(x|z) at each of K draws, `[K, B]`.
         rate_is_sampled: whether the rate is estimated from the draws, for want of a closed form.
         weight: of the examples, `[B]`; None weighs them equally.
     """
@@ -27,8 +28,19 @@ class Terms:
     rate: tf.Tensor
     rate_per_latent: tf.Tensor | None = None
     log_weights: tf.Tensor | None = None
+    log_likelihood: tf.Tensor | None = None
     rate_is_sampled: bool = False
     weight: tf.Tensor | None = None
+
+    @property
+    def elbo(self) -> tf.Tensor:
+        """The evidence lower bound in nats per example, `[B]`, whatever the objective is."""
+        return -self.distortion - self.rate
+
+    @property
+    def elbo_per_draw(self) -> tf.Tensor:
+        """The bound at each of K draws, `[K, B]`, whose mean is `elbo`; with the KL in closed form where it has one."""
+        return self.log_weights if self.rate_is_sampled else self.log_likelihood - self.rate
 
     def average(self, values: tf.Tensor) -> tf.Tensor:
         """The mean of values `[B, ...]` over the batch, the examples weighted."""

@@ -51,16 +51,6 @@ class Prior(keras.layers.Layer, abc.ABC):
         """KL(q || p) in nats per example, `[B]`, where it has a closed form; else None."""
         return None
 
-    def rate(self, q: tfd.Distribution, z: tf.Tensor) -> tf.Tensor:
-        """KL(q || p) in nats per example, `[B]`, not averaged: in closed form, or estimated at one draw.
-
-        Args:
-            q: posterior, batch shape [B], event shape [D].
-            z: a draw from q, `[B, D]`, for where there is no closed form.
-        """
-        closed = self.closed_form(q)
-        return q.log_prob(z) - self.log_prob(z) if closed is None else closed
-
     def rate_per_latent(self, q: tfd.Distribution) -> tf.Tensor | None:
         """KL of the marginals, KL(q_j || p_j), in nats per example and latent, `[B, D]`; None without closed form.
 

@@ -1,27 +1,13 @@
-"""Training batches in an order that is a function of (seed, epoch) alone."""
+"""Batches of examples that can be indexed, in an order that is a function of (seed, epoch) alone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
 
-from vae_tf import _checks
-
-
-def check_lengths(arrays: Sequence[np.ndarray | tf.Tensor]) -> None:
-    """Raises ValueError where the arrays are empty or do not hold as many examples as each other."""
-    lengths = [len(array) for array in arrays]
-    if len(set(lengths)) > 1 or lengths[0] == 0:
-        raise ValueError(
-            _checks.problem(
-                "Number of examples",
-                expected="the same in all arrays, at least 1",
-                received=" and ".join(map(str, lengths)),
-                remedy="Pass one target and one weight for each image.",
-            )
-        )
+from vae_tf.data.adapter import Rows
 
 
 def permutation(seed: int, epoch: int, n: int) -> np.ndarray:
@@ -29,34 +15,41 @@ def permutation(seed: int, epoch: int, n: int) -> np.ndarray:
     return np.random.default_rng([seed, epoch]).permutation(n)
 
 
-def shuffled(
-    arrays: Sequence[np.ndarray | tf.Tensor], batch_size: int, *, seed: int, epoch: Callable[[], int]
-) -> tf.data.Dataset:
-    """Batches `(a[i], b[i], ...)` of one pass over the arrays, newly shuffled for each pass.
+def shuffled(rows: Rows, batch_size: int, *, seed: int, epoch: Callable[[], int]) -> tf.data.Dataset:
+    """Batches of one pass over the examples, newly shuffled for each pass.
 
     Args:
-        arrays: tensors of equal first dimension.
-        batch_size: examples in a batch; the last one is smaller where it does not divide.
-        seed: of the order.
-        epoch: called when a pass begins: which epoch it is.
+        rows: Examples with their targets and weights.
+        batch_size: Examples in a batch; the last one is smaller where it does not divide.
+        seed: Seed of the order.
+        epoch: Function that is called when a pass begins and says which epoch it is.
     """
-    n = len(arrays[0])
+    return _batches(rows, batch_size, lambda: permutation(seed, epoch(), len(rows)))
+
+
+def in_order(rows: Rows, batch_size: int) -> tf.data.Dataset:
+    """Batches of one pass over the examples, in their own order."""
+    return _batches(rows, batch_size, lambda: np.arange(len(rows)))
+
+
+def _batches(rows: Rows, batch_size: int, order: Callable[[], np.ndarray]) -> tf.data.Dataset:
+    """Batches that are read when they are needed: beside them nothing of the data is copied."""
+    n, signature = len(rows), rows.signature()
     steps = -(-n // batch_size)
-    with tf.device("cpu:0"):
-        tensors = tuple(tf.convert_to_tensor(array) for array in arrays)
 
     def orders() -> Iterator[np.ndarray]:
-        yield permutation(seed, epoch(), n)
+        yield order()
 
-    def batches(order: tf.Tensor) -> tf.data.Dataset:
-        def gather(step: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            index = order[step * batch_size : (step + 1) * batch_size]
-            return tuple(tf.gather(tensor, index) for tensor in tensors)
+    def read(step: tf.Tensor, order: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        index = order[step * batch_size : (step + 1) * batch_size]
+        batch = tf.numpy_function(rows.batch, [index], [spec.dtype for spec in signature], stateful=False)
+        return tuple(tf.ensure_shape(part, spec.shape) for part, spec in zip(batch, signature, strict=True))
 
-        return tf.data.Dataset.range(steps).map(gather)
+    def one_pass(order: tf.Tensor) -> tf.data.Dataset:
+        return tf.data.Dataset.range(steps).map(lambda step: read(step, order))
 
-    order = tf.data.Dataset.from_generator(orders, output_signature=tf.TensorSpec((n,), tf.int64))
-    dataset = order.flat_map(batches).apply(tf.data.experimental.assert_cardinality(steps))
+    passes = tf.data.Dataset.from_generator(orders, output_signature=tf.TensorSpec((n,), tf.int64))
+    dataset = passes.flat_map(one_pass).apply(tf.data.experimental.assert_cardinality(steps))
     options = tf.data.Options()  # one thread for all of it: the cores belong to the training step
     options.autotune.enabled = False
     options.threading.private_threadpool_size = 1

@@ -1,9 +1,11 @@
-"""How a model is compiled, fitted and evaluated: what goes in is judged and shuffled here."""
+"""How a model is compiled, fitted and evaluated: what users hand over is judged here, and goes on to Keras."""
 
 from __future__ import annotations
 
 import abc
+import contextlib
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,11 +13,13 @@ import tensorflow as tf
 import tf_keras as keras
 
 from vae_tf import _checks
+from vae_tf.data.adapter import Adapter, Rows, Stream, Table
 from vae_tf.likelihoods import Likelihood
-from vae_tf.objectives import Objective, negative_log_prob
-from vae_tf.objectives.schedules import Progress
+from vae_tf.objectives import Objective, Progress, negative_log_prob
 from vae_tf.training import batches
-from vae_tf.training.optimizer import tuned_for_cpu
+from vae_tf.training.epochs import arranged
+
+_BATCH = 32  # as in Keras
 
 
 class FittedModel(keras.Model, abc.ABC):
@@ -23,6 +27,7 @@ class FittedModel(keras.Model, abc.ABC):
 
     objective: Objective
     objective_state: dict[str, tf.Variable]
+    steps_done: tf.Variable
     seed: int
 
     @property
@@ -30,29 +35,40 @@ class FittedModel(keras.Model, abc.ABC):
     def likelihood(self) -> Likelihood:
         """The decoder's last layer."""
 
+    @property
     @abc.abstractmethod
-    def _progress(self) -> Progress:
-        """How far training has come."""
+    def adapter(self) -> Adapter:
+        """The door for this model's data."""
 
     @property
     @abc.abstractmethod
-    def event_shape(self) -> tuple[int, ...]:
-        """Shape of one example."""
+    def impossible(self) -> str:
+        """The error of a loss that is infinite or NaN."""
+
+    @property
+    def progress(self) -> Progress:
+        """How far training has come: optimizer steps, epochs, and the objective's state."""
+        step = tf.cast(self.steps_done, tf.float32)
+        state, epoch = self.objective_state, 0.0
+        if "steps_per_epoch" in state:  # see plan
+            epoch = state["epochs_before"] + (step - state["step_before"]) / state["steps_per_epoch"]
+        return Progress(step, epoch, state)
 
     def compile(self, optimizer: Any = "adam", loss: Any = None, **kwargs: Any) -> None:
         """As `keras.Model.compile`, with `-p.log_prob(x)` as the default loss.
 
-        On a machine without a GPU, Adam updates each weight by TensorFlow's one fused kernel.
-
         Args:
-            optimizer: a Keras optimizer or its name.
-            loss: a function (x `[B, *E]`, p) -> `[B]`; `vae_tf.negative_log_prob` by default.
-            **kwargs: as for `keras.Model.compile`.
+            optimizer: A Keras optimizer or its name. On a machine without a GPU, Adam updates each weight by
+                TensorFlow's one fused kernel; the optimizer itself is not changed.
+            loss: Function (x `[B, *E]`, p) -> `[B]`; `vae_tf.negative_log_prob` by default.
+            **kwargs: As for `keras.Model.compile`.
 
         Raises:
-            ValueError: for the name of a pointwise loss, which would hide the likelihood's scale.
-            TypeError: for `loss_weights`.
+            ValueError: For the name of a pointwise loss, which would hide the likelihood's scale.
+            TypeError: For `loss_weights`.
+            NotImplementedError: Under a `tf.distribute` strategy of more than one replica.
         """
+        self._refuse_replicas()
         loss = negative_log_prob if loss is None else loss
         if isinstance(loss, str | keras.losses.Loss) or not callable(loss):
             raise ValueError(
@@ -65,7 +81,7 @@ class FittedModel(keras.Model, abc.ABC):
             )
         if kwargs.get("loss_weights") is not None:
             raise TypeError("loss_weights: a VAE weighs its terms by its objective; use objective=ELBO(kl_weight=...)")
-        super().compile(optimizer=tuned_for_cpu(keras.optimizers.get(optimizer)), loss=loss, **kwargs)
+        super().compile(optimizer=optimizer, loss=loss, **kwargs)
 
     def fit(
         self,
@@ -78,81 +94,212 @@ class FittedModel(keras.Model, abc.ABC):
         validation_split: float = 0.0,
         validation_data: Any = None,
         shuffle: bool = True,
+        class_weight: None = None,
         sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_batch_size: int | None = None,
         **kwargs: Any,
     ) -> keras.callbacks.History:
         """As `keras.Model.fit`; `x` are the images, and targets are needed only where they differ (denoising).
 
-        Arrays are shuffled by (seed, epoch); a `tf.data.Dataset` comes in its own order. Callbacks that add
-        to the logs run before those that write them.
+        Data that can be indexed (arrays, tensors, lists, data frames, scipy.sparse matrices, memory maps) are read a
+        batch at a time and shuffled by (seed, epoch). A `tf.data.Dataset`, a `keras.utils.Sequence` or a generator of
+        batches `x`, `(x, y)` or `(x, y, sample_weight)` comes in its own order.
+
+        With `sample_weight` every log is a weighted mean, sum(w t) / sum(w), and so is an optimal sigma; the gradient
+        is that of sum(w t) / B over the batch, as in Keras.
+
+        Callbacks that add to the logs run before those that write them. A callback of Keras that watches `val_elbo`, or
+        another log that rises, looks for its largest value.
 
         Raises:
-            ValueError: for data of the wrong shape, or to which the likelihood gives no density.
+            TypeError: For data that are no numbers, `class_weight`, and callbacks that are none.
+            ValueError: For data of the wrong shape, or to which the likelihood gives no density; and when training
+                diverges.
+            NotImplementedError: Under a `tf.distribute` strategy of more than one replica.
         """
-        if isinstance(callbacks, list):
-            callbacks = sorted(callbacks, key=lambda callback: not getattr(callback, "adds_logs", False))
-        self._check_input(x, y)
-        if isinstance(x, np.ndarray | tf.Tensor):
-            y = x if y is None and sample_weight is not None else y
-            arrays = tuple(array for array in (x, y, sample_weight) if array is not None)
-            batches.check_lengths(arrays)
-            if validation_split:
-                cut = round(len(x) * (1 - validation_split))
-                validation_data = tuple(array[cut:] for array in arrays)
-                arrays = tuple(array[:cut] for array in arrays)
-            batch_size = min(batch_size or 32, len(arrays[0]))
-            x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(arrays)
-            if isinstance(validation_data, np.ndarray | tf.Tensor | tuple):
-                kwargs.setdefault("validation_batch_size", batch_size)
-            if shuffle:
-                x = self._shuffled(arrays, batch_size, kwargs.pop("steps_per_epoch", None))
-                y = sample_weight = batch_size = None
-        self._check_input(validation_data)
-        if isinstance(validation_data, np.ndarray | tf.Tensor):
-            validation_data = (validation_data,)  # Keras asks for its truth value
-        self._plan(x, batch_size, epochs - kwargs.get("initial_epoch", 0), kwargs.get("steps_per_epoch"))
-        return super().fit(
-            x,
-            y,
-            batch_size,
-            epochs,
-            callbacks=callbacks,
-            validation_data=validation_data,
-            shuffle=shuffle,
-            sample_weight=sample_weight,
-            **kwargs,
-        )
+        self._refuse_replicas()
+        self._refuse_class_weight(class_weight)
+        self.adopt_steps()
+        data = self.adapter.open(x, y, sample_weight)
+        validation = None if validation_data is None else self.adapter.unpacked(validation_data)
+        if validation is None and validation_split:
+            data, validation = self._split(data, validation_split)
+        steps = _steps_of_a_pass(data, batch_size) if steps_per_epoch is None else steps_per_epoch
+        self.plan(steps, epochs - initial_epoch)
+        fed, given = self._fed(data, batch_size, shuffle, steps_per_epoch)
+        with _one_line(self.impossible, data, validation):
+            return super().fit(
+                fed,
+                epochs=epochs,
+                initial_epoch=initial_epoch,
+                callbacks=arranged(callbacks, self.objective),
+                validation_data=_in_order(validation, validation_batch_size or batch_size),
+                **given,
+                **kwargs,
+            )
 
-    def _shuffled(self, arrays: tuple[Any, ...], batch_size: int, steps_per_epoch: int | None) -> tf.data.Dataset:
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        sample_weight: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        """As `keras.Model.evaluate`: loss, distortion, rate and elbo in nats per example, from one draw of z.
+
+        With `sample_weight` each is a weighted mean, sum(w t) / sum(w).
+
+        Raises:
+            TypeError: As `fit`.
+            ValueError: As `fit`.
+        """
+        if kwargs.get("_use_cached_eval_dataset"):  # from within fit, which has judged them
+            return super().evaluate(x, y, batch_size, verbose, sample_weight, **kwargs)
+        self.adopt_steps()
+        data = self.adapter.open(x, y, sample_weight)
+        with _one_line(self.impossible, data):
+            return super().evaluate(_in_order(data, batch_size), verbose=verbose, **kwargs)
+
+    def predict(self, x: Any, batch_size: int | None = None, **kwargs: Any) -> np.ndarray:
+        """As `keras.Model.predict`: E[x|z] at the posterior mean z = E[z|x], `[n, *E]`; nothing is drawn.
+
+        Raises:
+            TypeError: As `fit`.
+            ValueError: For data of the wrong shape, or that are not finite.
+        """
+        inputs = self.adapter.inputs(x)
+        if isinstance(inputs, Table):
+            return super().predict(batches.in_order(Rows(inputs), batch_size or _BATCH), **kwargs)
+        return super().predict(inputs, batch_size, **kwargs)
+
+    def train_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: None = None, **kwargs: Any
+    ) -> Any:
+        """As `keras.Model.train_on_batch`; see `fit`."""
+        self._refuse_replicas()
+        self._refuse_class_weight(class_weight)
+        self.adopt_steps()
+        return self._on_batch(super().train_on_batch, x, y, sample_weight, **kwargs)
+
+    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, **kwargs: Any) -> Any:
+        """As `keras.Model.test_on_batch`; see `evaluate`."""
+        self.adopt_steps()
+        return self._on_batch(super().test_on_batch, x, y, sample_weight, **kwargs)
+
+    def predict_on_batch(self, x: Any) -> np.ndarray:
+        """As `keras.Model.predict_on_batch`; see `predict`."""
+        return super().predict_on_batch(self.adapter.inputs(x)[:])  # type: ignore[index]
+
+    def adopt_steps(self) -> None:
+        """Takes the number of steps from the optimizer, for a model of a file that did not hold it."""
+        if getattr(self, "_steps_unknown", False):
+            self.steps_done.assign(tf.cast(self.optimizer.iterations, tf.int64) if self.optimizer else 0)
+            self._steps_unknown = False
+
+    # --- what is handed on to Keras --------------------------------------------------------------------
+
+    def _fed(
+        self, data: Rows | Stream, batch_size: int | None, shuffle: Any, steps_per_epoch: int | None
+    ) -> tuple[Any, dict[str, Any]]:
+        """What Keras iterates over, and the arguments that go with it."""
+        if not isinstance(shuffle, bool):
+            expected, remedy = "True or False", "The order of batches of a Dataset or Sequence is its own."
+            raise TypeError(_checks.problem("shuffle", expected=expected, received=repr(shuffle), remedy=remedy))
+        if isinstance(data, Stream):
+            sequence = {"shuffle": shuffle} if isinstance(data.batches, keras.utils.Sequence) else {}
+            return data.batches, {"batch_size": batch_size, "steps_per_epoch": steps_per_epoch, **sequence}
+        size = _size(data, batch_size)
+        if not shuffle:
+            return batches.in_order(data, size), {"steps_per_epoch": steps_per_epoch}
+        return self._shuffled(data, size, steps_per_epoch), {}
+
+    def _shuffled(self, rows: Rows, batch_size: int, steps_per_epoch: int | None) -> tf.data.Dataset:
         """Batches in an order given by (seed, epoch), an epoch being so many optimizer steps."""
-        available = -(-len(arrays[0]) // batch_size)
+        available = -(-len(rows) // batch_size)
         steps = available if steps_per_epoch is None else _checks.positive_int("steps_per_epoch", steps_per_epoch)
         if steps > available:
             expected = f"at most {available}, the number of batches"
             remedy = "Leave it out, or raise epochs instead."
             raise ValueError(_checks.problem("steps_per_epoch", expected=expected, received=str(steps), remedy=remedy))
-        epoch = lambda: int(self.optimizer.iterations.numpy()) // steps  # noqa: E731
-        return batches.shuffled(arrays, batch_size, seed=self.seed, epoch=epoch).take(steps)
+        epoch = lambda: int(self.steps_done.numpy()) // steps  # noqa: E731
+        return batches.shuffled(rows, batch_size, seed=self.seed, epoch=epoch).take(steps)
 
-    def _plan(self, x: Any, batch_size: int | None, epochs: int, steps_per_epoch: int | None) -> None:
-        """Tells the objective's schedules how long an epoch is, and the user where training ends before they do."""
+    def _on_batch(self, of_keras: Any, x: Any, y: Any, sample_weight: Any, **kwargs: Any) -> Any:
+        batch = self.adapter.rows(x, y, sample_weight).batch(slice(None))
+        with _one_line(self.impossible):
+            return of_keras(*batch, **kwargs)
+
+    # --- what is refused -------------------------------------------------------------------------------
+
+    def _refuse_replicas(self) -> None:
+        """Several replicas would each have a sigma of their own: until that is exact, they are refused."""
+        for strategy in (self.distribute_strategy, tf.distribute.get_strategy()):
+            if strategy.num_replicas_in_sync > 1 or isinstance(
+                strategy, tf.distribute.experimental.ParameterServerStrategy
+            ):
+                raise NotImplementedError(
+                    _checks.problem(
+                        "tf.distribute strategy",
+                        expected="one replica",
+                        received=f"{type(strategy).__name__} of {strategy.num_replicas_in_sync}",
+                        remedy="Build, compile and fit the model on one device: with several, sigma and the logs of "
+                        "each replica would differ.",
+                    )
+                )
+
+    @staticmethod
+    def _refuse_class_weight(class_weight: Any) -> None:
+        if class_weight is not None:
+            raise TypeError(
+                _checks.problem(
+                    "class_weight",
+                    expected="None: a VAE has no classes",
+                    received=f"{class_weight!r:.80}",
+                    remedy="Pass sample_weight, one weight for each example.",
+                )
+            )
+
+    @staticmethod
+    def _split(data: Rows | Stream, share: float) -> tuple[Rows, Rows]:
+        if isinstance(data, Stream):
+            raise ValueError(
+                _checks.problem(
+                    "validation_split",
+                    expected="data that can be indexed, such as an array",
+                    received=f"a {type(data.batches).__name__}",
+                    remedy="Pass validation_data, for instance dataset.take(10), and train on dataset.skip(10).",
+                )
+            )
+        remedy = "Pass validation_split=0.1, say."
+        return data.split(_checks.fraction("validation_split", share, remedy))
+
+    def plan(self, steps: int | None, epochs: int) -> None:
+        """Tells the objective's schedules how long an epoch is, and the user where training ends before they do.
+
+        Args:
+            steps: Steps in an epoch; None where nobody knows.
+            epochs: Epochs that are about to be trained.
+        """
         schedules = self.objective.schedules()
         if not schedules:
             return
-        steps = _steps(x, batch_size) if steps_per_epoch is None else steps_per_epoch
         by_epoch = [name for name, schedule in schedules.items() if schedule.unit == "epochs"]
         if steps is None and by_epoch:
             raise ValueError(
                 _checks.problem(
                     f"Schedule of {by_epoch[0]}",
                     expected="data of known length, as it counts epochs",
-                    received=f"a {type(x).__name__} of unknown length",
+                    received="batches of unknown number",
                     remedy='Pass steps_per_epoch to fit, or unit="steps" to the schedule.',
                 )
             )
         if steps is None:
             return
-        now = self._progress()
+        now = self.progress
         if by_epoch and float(self.objective_state["steps_per_epoch"]) != steps:
             state = {"epochs_before": now.epoch, "step_before": now.step, "steps_per_epoch": float(steps)}
             for name, value in state.items():
@@ -170,41 +317,6 @@ class FittedModel(keras.Model, abc.ABC):
                     stacklevel=3,
                 )
 
-    def evaluate(self, x: Any = None, y: Any = None, batch_size: int | None = None, **kwargs: Any) -> Any:
-        """As `keras.Model.evaluate`: loss, distortion, rate and elbo in nats per example.
-
-        Raises:
-            ValueError: as `fit`.
-        """
-        if not kwargs.get("_use_cached_eval_dataset"):  # from within fit, which has looked at them
-            self._check_input(x, y)
-        return super().evaluate(x, y, batch_size, **kwargs)
-
-    def _check_input(self, x: Any, y: Any = None) -> None:
-        """Looks at arrays and at the first batch of a dataset; of all else a step refuses what is impossible."""
-        if isinstance(x, np.ndarray | tf.Tensor):
-            self._check_data((x,) if y is None else (x, y))
-        elif isinstance(x, tuple):
-            self._check_data(x)
-        elif isinstance(x, tf.data.Dataset):
-            self._check_data(next(iter(x.take(1))))
-
-    def _check_data(self, data: Any) -> None:
-        target = np.asarray(unpack(data)[1])
-        self._check_shape(target)
-        self.likelihood.check_data(target)
-
-    def _check_shape(self, target: Any) -> None:
-        if not tf.TensorShape(target.shape).is_compatible_with((None, *self.event_shape)):
-            raise ValueError(
-                _checks.problem(
-                    "Data",
-                    expected=f"shape [B, {', '.join(map(str, self.event_shape))}], the likelihood's event_shape",
-                    received=f"shape {list(target.shape)}",
-                    remedy="Pass the images once, fit(x): no labels are needed.",
-                )
-            )
-
 
 def unpack(data: Any) -> tuple[Any, Any, Any]:
     """Images, targets (the images where there are none) and weights of a batch."""
@@ -212,11 +324,30 @@ def unpack(data: Any) -> tuple[Any, Any, Any]:
     return x, x if target is None else target, weight
 
 
-def _steps(x: Any, batch_size: int | None) -> int | None:
+def _size(rows: Rows, batch_size: int | None) -> int:
+    return min(_BATCH if batch_size is None else _checks.positive_int("batch_size", batch_size), len(rows))
+
+
+def _in_order(data: Rows | Stream | None, batch_size: int | None) -> Any:
+    if data is None:
+        return None
+    return data.batches if isinstance(data, Stream) else batches.in_order(data, _size(data, batch_size))
+
+
+def _steps_of_a_pass(data: Rows | Stream, batch_size: int | None) -> int | None:
     """Batches in one pass over the data; None where nobody knows."""
-    if isinstance(x, tf.data.Dataset):
-        count = int(x.cardinality())
-        return count if count > 0 else None
-    if isinstance(x, keras.utils.Sequence):
-        return len(x)
-    return -(-len(x) // (batch_size or 32)) if isinstance(x, np.ndarray | tf.Tensor) else None
+    return data.steps if isinstance(data, Stream) else -(-len(data) // _size(data, batch_size))
+
+
+@contextlib.contextmanager
+def _one_line(impossible: str, *sources: Rows | Stream | None) -> Iterator[None]:
+    """Errors that TensorFlow wraps in a page of its own come out as what they are: one line."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        for source in sources:
+            if isinstance(source, Stream) and source.faults:
+                raise source.faults[0] from None
+        if impossible in str(error):
+            raise ValueError(impossible) from None
+        raise

@@ -1,9 +1,8 @@
-"""The steps of training and evaluation: from a batch to the terms of the bound, the loss and the logs."""
+"""The steps of training and evaluation: from a batch to the bound, and from there to the loss, weights and logs."""
 
 from __future__ import annotations
 
 import abc
-import math
 from typing import Any
 
 import tensorflow as tf
@@ -11,54 +10,40 @@ import tf_keras as keras
 from tensorflow_probability import distributions as tfd
 
 from vae_tf import _checks
+from vae_tf.bound import bound
 from vae_tf.objectives import Terms
-from vae_tf.objectives.schedules import Progress
-from vae_tf.posteriors import Posterior
-from vae_tf.priors import Prior
 from vae_tf.training.fit import FittedModel, unpack
+from vae_tf.training.logs import Logs
+from vae_tf.training.optimizer import fast_on_cpu
 
 
-class ELBOModel(FittedModel, abc.ABC):
-    """A Keras model trained on an objective of distortion and rate; see VAE."""
-
-    encoder: keras.Model
-    decoder: keras.Model
-    prior: Prior
+class TrainedModel(FittedModel, abc.ABC):
+    """A Keras model whose steps are those of an objective of the bound; see VAE."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.loss_tracker = keras.metrics.Mean(name="loss")
-        self.distortion_tracker = keras.metrics.Mean(name="distortion")
-        self.rate_tracker = keras.metrics.Mean(name="rate")
-
-    @property
-    @abc.abstractmethod
-    def posterior(self) -> Posterior:
-        """The encoder's last layer."""
+        self.logs = Logs()
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        """The loss first, distortion and rate, then those of `compile`."""
-        own = [self.loss_tracker, self.distortion_tracker, self.rate_tracker]
-        return own + [metric for metric in super().metrics if not any(metric is mine for mine in own)]
+        """The loss first, distortion and rate, the metrics of `compile`, then the other logs."""
+        return self.logs.around(super().metrics)
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One step; returns the logs, in nats per example, averaged since the epoch began."""
         x, target, weight = self._inputs(data)
-        seed = seed_pair(self.seed, self.optimizer.iterations)
-        self._check_shape(target)
-        count = self.objective.num_samples
+        noise = self._noise(x, seed_pair(self.seed, self.steps_done))
         with tf.GradientTape() as tape:
-            q, z, log_q = self._draw(x, seed, training=True, num_samples=count)
-            p = self.decoder(_merge(z), training=True)
-            p = self.likelihood.given(p, _repeat(target, count))
-            p = self.likelihood.update(p, _repeat(target, count), _repeat(weight, count))
-            terms = self._terms(self._distortion(target, p), q, z, log_q, weight)
-            losses = self._per_example(terms)
-            total = tf.reduce_mean(losses["loss"]) + tf.add_n(self.losses or [0.0])
-        with tf.control_dependencies([total]):  # a weight that is read twice must not change in between
+            terms, p = bound(self, x, noise, target=target, weight=weight, loss=self.loss, training=True)
+            loss = self._possible(self.objective(terms, self.progress), terms)  # [B]
+            total = tf.reduce_mean(loss if weight is None else loss * weight) + tf.add_n(self.losses or [0.0])
+        with (
+            tf.control_dependencies([total]),
+            fast_on_cpu(self.optimizer),
+        ):  # no weight changes before it is read
             self.optimizer.minimize(total, self.trainable_variables, tape=tape)
-        logs = self._record(losses, terms, target, p) | self.objective.logs(self._progress())
+        self.steps_done.assign_add(1)
+        logs = self._record(loss, terms, target, p) | self.logs.latest(**self.objective.logs(self.progress))
         for name, value in self.objective.update(terms, self.objective_state).items():
             self.objective_state[name].assign(value)
         return logs
@@ -66,13 +51,10 @@ class ELBOModel(FittedModel, abc.ABC):
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """The same terms without an update; its noise depends on the seed and the batch's number only."""
         x, target, weight = self._inputs(data)
-        seed = seed_pair(-1 - self.seed, self._test_counter)
-        self._check_shape(target)
-        count = self.objective.num_samples
-        q, z, log_q = self._draw(x, seed, training=False, num_samples=count)
-        p = self.likelihood.given(self.decoder(_merge(z), training=False), _repeat(target, count))
-        terms = self._terms(self._distortion(target, p), q, z, log_q, weight)
-        return self._record(self._per_example(terms), terms, target, p)
+        noise = self._noise(x, seed_pair(-1 - self.seed, self._test_counter))
+        terms, p = bound(self, x, noise, target=target, weight=weight, loss=self.loss)
+        loss = self._possible(self.objective(terms, self.progress), terms)
+        return self._record(loss, terms, target, p)
 
     def predict_step(self, data: Any) -> tf.Tensor:
         """E[x|z] at z = E[z|x]: the mean, nothing drawn."""
@@ -80,61 +62,21 @@ class ELBOModel(FittedModel, abc.ABC):
         p = self.decoder(self.encoder(x, training=False).mean(), training=False)
         return self.likelihood.given(p, x).mean()
 
-    def _progress(self) -> Progress:
-        step = tf.cast(self.optimizer.iterations, tf.float32)
-        state, epoch = self.objective_state, 0.0
-        if "steps_per_epoch" in state:  # see FittedModel._plan
-            epoch = state["epochs_before"] + (step - state["step_before"]) / state["steps_per_epoch"]
-        return Progress(step, epoch, state)
+    def _noise(self, x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Standard normal noise for a step, `[K, B, D]`."""
+        zeros = tf.zeros((tf.shape(x)[0], self.prior.latent_dim))
+        return tfd.Normal(zeros, 1.0).sample(self.objective.num_samples, seed=seed)
 
-    def _draw(
-        self, x: tf.Tensor, seed: tf.Tensor, *, training: bool, num_samples: int = 1
-    ) -> tuple[tfd.Distribution, tf.Tensor, tf.Tensor]:
-        """q(z|x), K draws of z `[K, B, D]`, and log q(z|x) at them, `[K, B]`."""
-        q = self.encoder(x, training=training)
-        shape = (tf.shape(x)[0], self.prior.latent_dim)
-        noise = tfd.Normal(tf.zeros(shape), 1.0).sample(num_samples, seed=seed)
-        return q, *self.posterior.draw(noise, self.posterior.parameters_of(q))
-
-    def _terms(
-        self,
-        distortion: tf.Tensor,
-        q: tfd.Distribution,
-        z: tf.Tensor,
-        log_q: tf.Tensor,
-        weight: tf.Tensor | None = None,
-    ) -> Terms:
-        """The terms of a batch, from -log p(x|z) at K draws of z, `[K, B]`."""
-        rate, log_ratio = self.prior.closed_form(q), None
-        if rate is None or "log_weights" in self.objective.needs:
-            log_ratio = log_q - self.prior.log_prob(z)
-        return Terms(
-            tf.reduce_mean(distortion, axis=0),
-            tf.reduce_mean(log_ratio, axis=0) if rate is None else rate,
-            self.prior.rate_per_latent(q),
-            None if log_ratio is None else -distortion - log_ratio,
-            rate_is_sampled=rate is None,
-            weight=weight,
-        )
-
-    def _distortion(self, target: tf.Tensor, p: tfd.Distribution) -> tf.Tensor:
-        """The loss at K draws of z, `[K, B]`, from the K B distributions p(x|z), draw by draw."""
-        count = self.objective.num_samples
-        distortion = self.loss(_repeat(target, count), p)
-        if distortion.shape.rank != 1:
-            raise ValueError(
-                _checks.problem(
-                    "Value of the loss",
-                    expected="one number per example, shape [B]",
-                    received=f"shape {distortion.shape}",
-                    remedy="Return -p.log_prob(x), not averaged.",
-                )
-            )
-        possible = tf.debugging.Assert(tf.reduce_all(distortion < math.inf), [self._impossible()])
+    def _possible(self, loss: tf.Tensor, terms: Terms) -> tf.Tensor:
+        """The loss, once it is certain that the data have a probability and that training has not diverged."""
+        finite = tf.reduce_all(tf.math.is_finite(terms.distortion)) & tf.reduce_all(tf.math.is_finite(loss))
+        possible = tf.debugging.Assert(finite, [self.impossible])  # XLA drops it: see epochs.Watch
         with tf.control_dependencies([possible] if possible is not None else []):
-            return tf.reshape(distortion, (count, -1))
+            return tf.identity(loss)
 
-    def _impossible(self) -> str:
+    @property
+    def impossible(self) -> str:
+        """The error of a batch whose loss is infinite or NaN, in one line."""
         likelihood = self.likelihood
         return _checks.problem(
             f"-log p(x|z) of {type(likelihood).__name__}",
@@ -143,29 +85,24 @@ class ELBOModel(FittedModel, abc.ABC):
             remedy="Check the data and their scale; if they are right, training has diverged: lower the learning rate.",
         )
 
-    def _per_example(self, terms: Terms) -> dict[str, tf.Tensor]:
-        loss = self.objective(terms, self._progress())
-        losses = {"loss": loss, "distortion": terms.distortion, "rate": terms.rate}
-        if terms.weight is None:
-            return losses
-        return {name: value * terms.weight for name, value in losses.items()}
-
-    def _record(self, losses: Any, terms: Terms, target: tf.Tensor, p: Any) -> dict[str, tf.Tensor]:
-        for name, values in losses.items():
-            getattr(self, f"{name}_tracker").update_state(values)
+    def _record(self, loss: tf.Tensor, terms: Terms, target: tf.Tensor, p: Any) -> dict[str, tf.Tensor]:
         count = self.objective.num_samples
-        self.compiled_metrics.update_state(_repeat(target, count), p.mean(), _repeat(terms.weight, count))
-        logs = {metric.name: metric.result() for metric in self.metrics}
-        logs["elbo"] = -logs["distortion"] - logs["rate"]
+        logs = self.logs.record(loss, terms)
         if terms.rate_is_sampled:
-            logs["rate_num_samples"] = tf.constant(float(count))
-        return logs | ({"regularization": tf.add_n(self.losses)} if self.losses else {})
+            logs |= self.logs.latest(rate_num_samples=float(count))
+        if self.losses:
+            logs |= self.logs.mean(regularization=tf.add_n(self.losses))
+        many = [None if part is None else tf.repeat(part[None], count, axis=0) for part in (target, terms.weight)]
+        many = [None if part is None else tf.reshape(part, [-1, *part.shape[2:]]) for part in many]
+        self.compiled_metrics.update_state(many[0], p.mean(), many[1])
+        return logs | {metric.name: metric.result() for metric in super().metrics}
 
     def _inputs(self, data: Any) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
         """Images, targets and weights of a batch, in the precision of the likelihood."""
         dtype = self.likelihood.compute_dtype
         x, target, weight = unpack(data)
-        return tf.cast(x, dtype), tf.cast(target, dtype), None if weight is None else tf.cast(weight, dtype)
+        self.adapter.check_shape(target.shape)
+        return tf.cast(x, dtype), tf.cast(target, dtype), None if weight is None else _one_each(tf.cast(weight, dtype))
 
 
 def seed_pair(*numbers: Any) -> tf.Tensor:
@@ -173,13 +110,15 @@ def seed_pair(*numbers: Any) -> tf.Tensor:
     return tf.stack([tf.cast(number, tf.int32) for number in numbers])
 
 
-def _merge(z: tf.Tensor) -> tf.Tensor:
-    """`[K, B, D]` as `[K B, D]`."""
-    return tf.reshape(z, (-1, z.shape[-1]))
-
-
-def _repeat(batch: tf.Tensor | None, count: int) -> tf.Tensor | None:
-    """`[B, ...]` as `[K B, ...]`, the batch K times."""
-    if batch is None or count == 1:
-        return batch
-    return tf.tile(batch, [count] + [1] * (batch.shape.rank - 1))
+def _one_each(weight: tf.Tensor) -> tf.Tensor:
+    """Weights `[B]` or `[B, 1]` as `[B]`."""
+    if not any(weight.shape.is_compatible_with(shape) for shape in ((None,), (None, 1))):
+        raise ValueError(
+            _checks.problem(
+                "sample_weight",
+                expected="one weight for each example, shape [B] or [B, 1]",
+                received=f"shape {weight.shape}",
+                remedy="A weight for each dimension has no meaning here: the likelihood's scale weighs the dimensions.",
+            )
+        )
+    return tf.reshape(weight, [-1])

@@ -1,0 +1,327 @@
+"""`vae_tf.data.adapter`: one door for data, whatever the container, with the same numbers and the same refusals."""
+
+import warnings
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras as keras
+from scipy import sparse
+from tiny import X, tiny_vae
+
+from vae_tf import collapse, evaluation, likelihoods
+from vae_tf.callbacks import CollapseMonitor
+
+pd = pytest.importorskip("pandas", reason="pandas is not installed: pip install pandas")
+
+N, BATCH = len(X), 32
+WEIGHTS = np.random.default_rng(1).random(N).astype(np.float32)
+
+
+class Batches(keras.utils.Sequence):
+    """A Sequence of batches, each with its weights where there are any."""
+
+    def __init__(self, x, weight=None):
+        self.x, self.weight = x, weight
+
+    def __len__(self):
+        return -(-len(self.x) // BATCH)
+
+    def __getitem__(self, i):
+        part = slice(i * BATCH, (i + 1) * BATCH)
+        if self.weight is None:
+            return self.x[part]
+        return self.x[part], self.x[part], self.weight[part]
+
+
+def memory_map(x, tmp_path):
+    np.save(tmp_path / "x.npy", x)
+    return np.load(tmp_path / "x.npy", mmap_mode="r")
+
+
+def dataset(x, weight):
+    parts = x if weight is None else (x, x, weight)
+    return tf.data.Dataset.from_tensor_slices(parts).batch(BATCH)
+
+
+def generator(x, weight):
+    batches = Batches(x, weight)
+    return (batches[i] for i in range(len(batches)))
+
+
+INDEXED = {
+    "float32": lambda x, _: x,
+    "float64": lambda x, _: x.astype(np.float64),
+    "tensor": lambda x, _: tf.constant(x),
+    "variable": lambda x, _: tf.Variable(x),
+    "list": lambda x, _: x.tolist(),
+    "tuple": lambda x, _: tuple(map(tuple, x.tolist())),
+    "list of arrays": lambda x, _: list(x),
+    "data frame": lambda x, _: pd.DataFrame(x),
+    "csr_matrix": lambda x, _: sparse.csr_matrix(x),
+    "coo_array": lambda x, _: sparse.coo_array(x),
+    "csc_array": lambda x, _: sparse.csc_array(x),
+    "memory map": memory_map,
+    "Fortran order": lambda x, _: np.asfortranarray(x),
+    "view": lambda x, _: np.repeat(x, 2, axis=0)[::2],
+}
+BATCHED = {"dataset": dataset, "sequence": Batches, "generator": generator}
+ENTRIES = ("fit", "evaluate", "predict", "encode", "reconstruct", "elbo", "active_units", "monitor", "validation")
+
+
+def call(entry, vae, data, weight=None):
+    """The numbers that an entry point makes of data."""
+    options = {} if weight is None else {"sample_weight": weight}
+    if entry == "fit":
+        logs = vae.fit(data, batch_size=BATCH, shuffle=False, verbose=0, **options).history
+        return np.concatenate([*logs.values(), vae.encode(X).ravel()])
+    if entry == "evaluate":
+        return np.array(vae.evaluate(data, batch_size=None if is_batched(data) else BATCH, verbose=0, **options))
+    if entry == "validation":
+        parts = data if weight is None else (data, data, weight)
+        logs = vae.fit(X, batch_size=BATCH, validation_data=parts, verbose=0).history
+        return np.array([logs[name][0] for name in ("val_loss", "val_distortion", "val_rate", "val_elbo")])
+    if entry == "predict":
+        return vae.predict(data, verbose=0)
+    if entry in ("encode", "reconstruct"):
+        return getattr(vae, entry)(data)
+    if entry == "elbo":
+        return evaluation.elbo(vae, data, 2, progress=False).values
+    if entry == "active_units":
+        return collapse.posterior_mean_variance(vae, data)
+    logs = vae.fit(X, verbose=0, callbacks=[CollapseMonitor(data)]).history
+    return np.array([logs["active_units"][0], logs["kl_max"][0]])
+
+
+def is_batched(data):
+    return isinstance(data, tf.data.Dataset | keras.utils.Sequence) or hasattr(data, "__next__")
+
+
+@pytest.fixture(scope="module")
+def expected():
+    """What each entry point makes of a float32 array, without and with weights."""
+    made = {}
+
+    def of(entry, weighted):
+        if (entry, weighted) not in made:
+            made[entry, weighted] = call(entry, tiny_vae(), X, WEIGHTS if weighted else None)
+        return made[entry, weighted]
+
+    return of
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+@pytest.mark.parametrize("container", INDEXED)
+def test_indexed_data_give_the_numbers_of_an_array(entry, container, expected, tmp_path):
+    data = INDEXED[container](X, tmp_path)
+    np.testing.assert_allclose(call(entry, tiny_vae(), data), expected(entry, False), rtol=1e-6, atol=1e-6)
+    if entry in ("fit", "evaluate", "validation"):
+        for weight in (WEIGHTS, WEIGHTS[:, None].astype(np.float64), pd.Series(WEIGHTS)):
+            received = call(entry, tiny_vae(), data, weight)
+            np.testing.assert_allclose(received, expected(entry, True), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("entry", [entry for entry in ENTRIES if entry != "monitor"])
+@pytest.mark.parametrize("container", BATCHED)
+def test_batches_give_the_numbers_of_an_array(entry, container, expected):
+    if (entry, container) == ("validation", "generator"):
+        pytest.skip("Keras would read a generator once, in the first epoch")
+    options = [None, WEIGHTS] if entry in ("fit", "evaluate", "validation") else [None]
+    for weight in options:
+        data = BATCHED[container](X, weight)
+        received = (
+            np.concatenate([*logs_of_fit(vae := tiny_vae(), data).values(), vae.encode(X).ravel()])
+            if entry == "fit"
+            else call(entry, tiny_vae(), data)
+        )
+        np.testing.assert_allclose(received, expected(entry, weight is not None), rtol=1e-6, atol=1e-6)
+
+
+def logs_of_fit(vae, data):
+    steps = {} if hasattr(data, "__len__") else {"steps_per_epoch": -(-N // BATCH)}
+    return vae.fit(data, shuffle=False, verbose=0, **steps).history
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float16, bool])
+def test_any_dtype(dtype, expected):
+    data = (X > 0.5).astype(dtype)
+    received = call("fit", tiny_vae(likelihoods.Bernoulli((4,))), data)
+    np.testing.assert_allclose(
+        received, call("fit", tiny_vae(likelihoods.Bernoulli((4,))), data.astype(np.float32)), rtol=1e-6
+    )
+
+
+def test_decode_takes_what_encode_gives_in_any_container():
+    vae, z = tiny_vae(), np.zeros((5, 2))
+    expected = vae.decoder(z.astype(np.float32)).mean().numpy()
+    for data in (z, z.tolist(), pd.DataFrame(z), tf.constant(z), tf.data.Dataset.from_tensor_slices(z).batch(2)):
+        np.testing.assert_allclose(vae.decode(data), expected, rtol=1e-6)
+
+
+WRONG = {
+    "NaN": (np.where(X > 0.9, np.nan, X), "NaN or infinite"),
+    "shape": (X[:, :3], r"shape \[B, 4\]"),
+    "no examples": (X[:0], "at least 1 example"),
+}
+
+
+@pytest.mark.parametrize("fault", WRONG)
+@pytest.mark.parametrize("container", ["float32", "list", "data frame", "csr_matrix", *BATCHED])
+@pytest.mark.parametrize("entry", ["fit", "evaluate", "validation", "encode"])
+def test_what_is_wrong_is_refused_alike(fault, container, entry, tmp_path):
+    data, message = WRONG[fault]
+    if fault == "no examples" and container in ("list", "csr_matrix"):
+        pytest.skip("an empty list has no second axis, and scipy's index arrays no rows to read")
+    made = (INDEXED | BATCHED)[container](data, None if container in BATCHED else tmp_path)
+    with pytest.raises(ValueError, match=message):
+        call(entry, tiny_vae(), made)
+
+
+@pytest.mark.parametrize("container", ["float32", "data frame", "csr_matrix", "list", *BATCHED])
+def test_grey_levels_for_a_bernoulli_are_reported_whatever_the_container(container, tmp_path):
+    data = (INDEXED | BATCHED)[container](X, None if container in BATCHED else tmp_path)
+    with pytest.warns(UserWarning, match="grey levels"):
+        logs_of_fit(tiny_vae(likelihoods.Bernoulli((4,))), data)
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        (np.ones((N, 2)), r"sample_weight: expected one weight .* received shape \[96, 2\]"),
+        (np.ones((N, 4)), r"shape \[96, 4\]"),
+        (np.ones(N - 1), "96 and 95"),
+        (-np.ones(N), "at least 0"),
+        (np.full(N, np.nan), "finite"),
+        (1.0, r"shape \[\]"),
+    ],
+)
+def test_other_weights_are_refused(weight, message):
+    for entry in ("fit", "evaluate", "validation"):
+        with pytest.raises(ValueError, match=message):
+            call(entry, tiny_vae(), X, weight)
+
+
+def test_weights_of_another_shape_in_a_dataset_are_refused():
+    data = tf.data.Dataset.from_tensor_slices((X, X, np.ones((N, 4)))).batch(BATCH)
+    with pytest.raises(ValueError, match="sample_weight: expected one weight for each example"):
+        tiny_vae().fit(data, verbose=0)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        np.array([["a"] * 4] * 3),
+        np.array([[1j] * 4] * 3),
+        np.array([[None] * 4] * 3, dtype=object),
+        {"x": X},
+        [X, X[:, :3]],
+        "x.npy",
+        None,
+        np.ma.masked_array(X, X > 0.5),
+        pd.DataFrame({"a": [1.0], "b": ["word"], "c": [1.0], "d": [1.0]}),
+        tf.data.Dataset.from_tensor_slices({"x": X}).batch(2),
+        tf.RaggedTensor.from_row_lengths(X.ravel(), [N * 4]),
+        object(),
+    ],
+    ids=lambda data: type(data).__name__,
+)
+def test_what_are_no_numbers_is_refused_by_name(data):
+    for entry in (lambda vae: vae.fit(data, verbose=0), lambda vae: vae.encode(data)):
+        with pytest.raises((TypeError, ValueError), match="expected .* received"):
+            entry(tiny_vae())
+
+
+def test_a_dataset_without_end():
+    forever = tf.data.Dataset.from_tensor_slices(X).batch(BATCH).repeat()
+    vae = tiny_vae()
+    vae.fit(forever, steps_per_epoch=3, verbose=0)
+    for entry in (vae.encode, vae.reconstruct, lambda data: evaluation.elbo(vae, data)):
+        with pytest.raises(ValueError, match="repeats for ever"):
+            entry(forever)
+
+
+def test_a_dataset_is_not_looked_at_ahead():
+    """A pass over a dataset with a state of its own sees every batch once."""
+    taken = []
+
+    def batches():
+        for start in range(0, N, BATCH):
+            taken.append(start)
+            yield X[start : start + BATCH]
+
+    spec = tf.TensorSpec((None, 4), tf.float32)
+    tiny_vae().fit(tf.data.Dataset.from_generator(batches, output_signature=spec), verbose=0)
+    assert taken == list(range(0, N, BATCH))
+
+
+def test_a_generator_loses_no_batch():
+    batches = iter([X[:BATCH], X[BATCH : 2 * BATCH], X[2 * BATCH :]])
+    expected = tiny_vae()
+    expected.fit(X, batch_size=BATCH, shuffle=False, verbose=0)
+    vae = tiny_vae()
+    vae.fit(batches, steps_per_epoch=3, verbose=0)
+    np.testing.assert_allclose(vae.encode(X), expected.encode(X), rtol=1e-6)
+
+
+def test_validation_data_win_over_a_split_as_in_keras():
+    vae = tiny_vae()
+    logs = vae.fit(X, validation_data=X[:10], validation_split=0.5, verbose=0).history
+    other = tiny_vae()
+    other.fit(X, verbose=0)
+    assert logs["val_loss"][0] == pytest.approx(other.evaluate(X[:10], verbose=0)[0], rel=1e-6)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0, 1.5, "half", 0.999])
+def test_a_split_that_is_none_is_refused(share):
+    with pytest.raises(ValueError, match="validation_split"):
+        tiny_vae().fit(X, validation_split=share, verbose=0)
+
+
+@pytest.mark.parametrize("container", BATCHED)
+def test_a_split_of_batches_is_refused(container):
+    with pytest.raises(ValueError, match="validation_split: expected data that can be indexed"):
+        tiny_vae().fit(BATCHED[container](X, None), validation_split=0.5, verbose=0)
+
+
+def test_a_single_column_is_taken_as_keras_does():
+    column = np.linspace(0, 1, 50)
+    likelihood = likelihoods.Gaussian((1,))
+    import vae_tf
+
+    vae = vae_tf.VAE(
+        vae_tf.networks.mlp_encoder((1,), vae_tf.posteriors.DiagonalNormal(1), hidden=(4,)),
+        vae_tf.networks.mlp_decoder(1, likelihood, hidden=(4,)),
+        vae_tf.priors.StandardNormal(1),
+    )
+    vae.compile()
+    vae.fit(pd.Series(column), verbose=0)
+    assert vae.encode(column).shape == vae.encode(column[:, None]).shape == (50, 1)
+
+
+def test_fitting_an_array_copies_little_of_it(tmp_path):
+    """The data stay where they are: numpy's allocations while fitting are below 0.3 of the array."""
+    import tracemalloc
+
+    large = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float32, (400_000, 32))  # 51 MB
+    large[:] = 0.5
+    import vae_tf
+
+    vae = vae_tf.VAE(
+        vae_tf.networks.mlp_encoder((32,), vae_tf.posteriors.DiagonalNormal(1), hidden=()),
+        vae_tf.networks.mlp_decoder(1, likelihoods.Gaussian((32,)), hidden=()),
+        vae_tf.priors.StandardNormal(1),
+    )
+    vae.compile()
+    vae.fit(large[:64], verbose=0)
+    tracemalloc.start()
+    vae.fit(large, batch_size=50_000, verbose=0)
+    vae.encode(large[:1000])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.3 * large.nbytes + 4 * 50_000 * 32 * 4  # beside the batches that wait
+
+
+def test_no_warning_for_data_as_they_should_be():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tiny_vae().fit(pd.DataFrame(X), verbose=0)

@@ -1,0 +1,272 @@
+"""`vae_tf.training`: what is logged, watched, refused and continued while a model trains."""
+
+import re
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras as keras
+from tiny import X, tiny_vae
+
+import vae_tf
+from vae_tf import likelihoods, networks, objectives, posteriors, priors
+from vae_tf.callbacks import MSEEquivalence
+
+RISING = {"elbo": None, "val_elbo": X}
+
+
+# --- a quantity to be maximised beside tools that minimise ------------------------------------------------
+
+
+@pytest.mark.parametrize("monitor", RISING)
+def test_early_stopping_keeps_the_best_elbo(monitor):
+    vae = tiny_vae()
+    stop = keras.callbacks.EarlyStopping(monitor, patience=3, min_delta=0.0, restore_best_weights=True)
+    logs = vae.fit(X, validation_data=X, epochs=15, verbose=0, callbacks=[stop]).history[monitor]
+    assert len(logs) == 15  # it rises, and nothing stopped it
+    assert stop.best == max(logs)
+
+
+def test_a_checkpoint_keeps_the_best_elbo(tmp_path):
+    vae, path = tiny_vae(), tmp_path / "best.keras"
+    keep = keras.callbacks.ModelCheckpoint(str(path), monitor="val_elbo", save_best_only=True)
+    logs = vae.fit(X, validation_data=X, epochs=5, verbose=0, callbacks=(keep,)).history["val_elbo"]
+    kept = vae_tf.load(path).evaluate(X, verbose=0, return_dict=True)["elbo"]
+    assert kept == pytest.approx(max(logs), rel=1e-5)
+
+
+def test_the_learning_rate_falls_only_when_the_elbo_does():
+    vae = tiny_vae()
+    reduce = keras.callbacks.ReduceLROnPlateau("val_elbo", patience=2, min_delta=0.0)
+    vae.fit(X, validation_data=X, epochs=8, verbose=0, callbacks=[reduce])
+    assert float(vae.optimizer.learning_rate) == pytest.approx(1e-2)
+
+
+def test_what_falls_is_still_minimised():
+    stop = keras.callbacks.EarlyStopping("val_loss", patience=3)
+    tiny_vae().fit(X, validation_data=X, epochs=2, verbose=0, callbacks=[stop])
+    assert stop.monitor_op is np.less
+
+
+@pytest.mark.parametrize("objective", [objectives.ELBO(objectives.linear(2, "epochs")), objectives.GECO(1.0)])
+def test_watching_a_loss_that_changes_its_meaning_is_warned_of(objective):
+    stop = keras.callbacks.EarlyStopping("val_loss", patience=3)
+    with pytest.warns(UserWarning, match="EarlyStopping watches val_loss.* Watch val_elbo instead"):
+        tiny_vae(objective=objective).fit(X, validation_data=X, epochs=2, verbose=0, callbacks=[stop])
+
+
+# --- the logs -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verbose", [1, 2])
+@pytest.mark.parametrize("objective", [None, objectives.ELBO(objectives.linear(8, "steps")), objectives.GECO(1.0)])
+def test_shown_is_what_is_logged(verbose, objective, capsys):
+    vae = tiny_vae(objective=objective)
+    history = vae.fit(X, epochs=4, verbose=verbose, validation_data=X, callbacks=[MSEEquivalence()]).history
+    lines = re.split(r"[\r\n]+", capsys.readouterr().out.strip())
+    last = dict(re.findall(r"(\w+): (-?[\d.e+-]+)", lines[-1]))
+    assert {"loss", "elbo", "rate", "sigma", "val_elbo"} <= set(last)
+    assert lines[-1].count("sigma") == 1 and len(lines[-1]) < 180
+    for name, value in last.items():
+        assert float(value) == pytest.approx(history[name][-1], rel=1e-4), name
+
+
+def test_every_log_is_a_metric():
+    vae = tiny_vae(objective=objectives.ELBO(objectives.linear(8, "steps"), num_samples=2))
+    logs = vae.fit(X, epochs=3, verbose=0).history
+    assert set(logs) <= {metric.name for metric in vae.metrics}
+    np.testing.assert_allclose(logs["elbo"], -np.array(logs["distortion"]) - np.array(logs["rate"]), rtol=1e-5)
+
+
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+def test_logs_do_not_scale_with_the_weights(factor):
+    """Weights count relative to each other: sum(w t) / sum(w)."""
+    plain, weighted = tiny_vae(learning_rate=1e-9), tiny_vae(learning_rate=1e-9)
+    expected = plain.fit(X, verbose=0, shuffle=False).history
+    received = weighted.fit(X, verbose=0, shuffle=False, sample_weight=np.full(len(X), factor)).history
+    for name, values in expected.items():
+        np.testing.assert_allclose(received[name], values, rtol=1e-5)
+
+
+def test_a_weight_of_zero_leaves_an_example_out():
+    vae, weight = tiny_vae(), np.repeat([1.0, 0.0], [32, 64])
+    expected = vae.evaluate(X[:32], verbose=0)
+    np.testing.assert_allclose(vae.evaluate(X, verbose=0, sample_weight=weight, batch_size=32), expected, rtol=1e-5)
+
+
+# --- state outside the step -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("unit", ["epochs", "steps"])
+def test_a_schedule_goes_on_after_compile(unit):
+    vae = tiny_vae(objective=objectives.ELBO(objectives.linear(4 if unit == "epochs" else 8, unit)))
+    weights = lambda epochs, batch: vae.fit(X, epochs=epochs, batch_size=batch, verbose=0).history["kl_weight"]  # noqa: E731
+    with pytest.warns(UserWarning, match="warm-up") if unit == "epochs" else pytest.warns(UserWarning, match="steps"):
+        first = weights(2, 48)
+    np.testing.assert_allclose(first, [0.25, 0.5])
+    vae.compile(keras.optimizers.Adam(1e-4))
+    np.testing.assert_allclose(weights(2, 48), [0.75, 1.0])
+    vae.compile(keras.optimizers.SGD(1e-4))
+    np.testing.assert_allclose(weights(3, 24), [1.0, 1.0, 1.0])
+
+
+def test_the_count_of_steps_is_saved(tmp_path):
+    vae = tiny_vae()
+    vae.fit(X, batch_size=32, epochs=2, verbose=0)
+    vae.compile("adam")
+    vae.fit(X, batch_size=32, verbose=0)
+    vae.save(tmp_path / "x.keras")
+    assert int(vae_tf.load(tmp_path / "x.keras").steps_done) == 9
+
+
+def test_recompiled_training_draws_new_noise():
+    """The noise is that of the model's own step, not of the new optimizer's."""
+    once, twice = tiny_vae(learning_rate=0.0), tiny_vae(learning_rate=0.0)
+    logs = once.fit(X, epochs=2, verbose=0).history["loss"]
+    first = twice.fit(X, verbose=0).history["loss"]
+    twice.compile(keras.optimizers.Adam(0.0))
+    np.testing.assert_allclose([*first, *twice.fit(X, verbose=0).history["loss"]], logs, rtol=1e-6)
+
+
+def test_the_optimizer_is_left_as_it_was():
+    optimizer = keras.optimizers.Adam(1e-2)
+    before = optimizer.get_config()
+    vae = tiny_vae()
+    vae.compile(optimizer)
+    vae.fit(X, verbose=0)
+    assert vae.optimizer is optimizer
+    assert optimizer.get_config() == before
+    assert optimizer.jit_compile is keras.optimizers.Adam().jit_compile
+    assert "update_step" not in vars(optimizer)
+
+
+# --- an optimal sigma measures what is trained ------------------------------------------------------------
+
+
+def noisy(count=4000):
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(count, 1))
+    return (np.concatenate([np.sin(2 * z), np.cos(2 * z), z, -z], axis=1) + 0.3 * rng.normal(size=(count, 4))).astype(
+        np.float32
+    )
+
+
+def test_under_iwae_an_optimal_sigma_maximises_the_bound():
+    """At the sigma that training settles at, the importance-weighted bound is flat in sigma."""
+    data = noisy(1000)
+    vae = tiny_vae(objective=objectives.IWAE(16), likelihood=likelihoods.Gaussian((4,), decay=0.99))
+    vae.fit(data, batch_size=100, epochs=30, verbose=0)
+    vae.calibrate(data, num_samples=16)
+    sigma = float(vae.likelihood.scale)
+
+    def loss(factor):
+        fixed = tiny_vae(objective=objectives.IWAE(16), likelihood=likelihoods.Gaussian((4,), scale=factor * sigma))
+        fixed.encoder.set_weights(vae.encoder.get_weights())
+        fixed.decoder.layers[0].set_weights(vae.decoder.layers[0].get_weights())
+        fixed.decoder.layers[1].set_weights(vae.decoder.layers[1].get_weights())
+        return np.mean([fixed.evaluate(data, verbose=0, batch_size=1000)[0] for _ in range(3)])
+
+    losses = {factor: loss(factor) for factor in (0.93, 1.0, 1.07)}
+    assert losses[1.0] < losses[0.93] and losses[1.0] < losses[1.07]
+
+
+def test_calibrate_sets_sigma_to_the_residual_without_dropout():
+    L = keras.layers
+
+    def decoder(likelihood):
+        return keras.Sequential([L.InputLayer((2,)), L.Dense(32, "relu"), L.Dropout(0.3), L.Dense(4), likelihood])
+
+    data, held_out = noisy(2000), noisy(3000)[2000:]
+    vae = tiny_vae(decoder=decoder)
+    vae.fit(data, batch_size=100, epochs=10, verbose=0)
+    trained = float(vae.likelihood.scale)
+    before = vae.evaluate(data, verbose=0, return_dict=True)["elbo"]
+    vae.calibrate(data)
+    sigma = float(vae.likelihood.scale)
+    z = vae.encoder(data).sample(seed=1)
+    residual = np.sqrt(np.mean((data - vae.decode(z)) ** 2))
+    assert sigma == pytest.approx(residual, rel=0.02)
+    assert trained > 1.02 * sigma
+    assert vae.evaluate(data, verbose=0, return_dict=True)["elbo"] > before
+    vae.calibrate(data, batch_size=7)
+    assert float(vae.likelihood.scale) == pytest.approx(sigma, rel=1e-5)
+    vae.calibrate(held_out)
+    assert float(vae.likelihood.scale) != pytest.approx(sigma, rel=1e-4)
+
+
+def test_calibrate_refuses_a_scale_that_is_not_set():
+    with pytest.raises(ValueError, match="expected .* received"):
+        tiny_vae(likelihoods.Gaussian((4,), scale=0.3)).calibrate(X)
+    with pytest.raises(ValueError, match="expected .* received"):
+        tiny_vae(likelihoods.Bernoulli((4,))).calibrate((X > 0.5).astype(np.float32))
+
+
+# --- divergence -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_a_diverged_loss_is_one_line_and_moves_no_sigma(jit_compile):
+    vae = tiny_vae(likelihoods.Gaussian((4,)), jit_compile=jit_compile)
+    vae.fit(X, batch_size=len(X), verbose=0)
+    sigma = float(vae.likelihood.scale)
+    kernel = vae.decoder.layers[-2].kernel
+    kernel.assign(tf.fill(kernel.shape, np.nan))
+    with pytest.raises(ValueError, match="lower the learning rate") as caught:
+        vae.fit(X, verbose=0)
+    assert len(str(caught.value)) < 400 and "\n" not in str(caught.value)
+    assert float(vae.likelihood.scale) == sigma
+
+
+def test_a_weight_that_is_nan_stops_training_though_the_loss_is_finite():
+    vae = tiny_vae()
+    kernel = vae.encoder.layers[1].kernel
+    kernel.assign(tf.concat([tf.fill((4, 1), np.nan), kernel[:, 1:]], axis=1))
+    with pytest.raises(ValueError, match="NaN") as caught:
+        vae.fit(X, verbose=0)
+    assert len(str(caught.value)) < 500
+
+
+# --- what is refused ------------------------------------------------------------------------------------
+
+
+def test_arguments_without_a_meaning_are_refused_by_name():
+    vae = tiny_vae()
+    for call in (
+        lambda: vae.fit(X, class_weight={0: 1.0}, verbose=0),
+        lambda: vae.train_on_batch(X, class_weight={0: 1.0}),
+        lambda: vae.fit(X, shuffle="batch", verbose=0),
+        lambda: vae.fit(X, nonsense=1, verbose=0),
+        lambda: vae.compile(loss_weights=[1.0]),
+        lambda: vae.fit(X, callbacks=[print], verbose=0),
+    ):
+        with pytest.raises(TypeError, match="class_weight|shuffle|nonsense|loss_weights|callbacks"):
+            call()
+
+
+@pytest.mark.parametrize("kind", [list, tuple, iter, keras.callbacks.CallbackList])
+def test_callbacks_in_any_container(kind, tmp_path):
+    path = str(tmp_path / "log.csv")
+    tiny_vae().fit(X, verbose=0, callbacks=kind([keras.callbacks.CSVLogger(path), MSEEquivalence()]))
+    assert "sigma" in open(path).read()
+
+
+def test_a_single_callback():
+    assert "sigma" in tiny_vae().fit(X, verbose=0, callbacks=MSEEquivalence()).history
+
+
+def test_an_encoder_of_two_inputs_is_refused_when_built():
+    L = keras.layers
+    a, b = L.Input((4,)), L.Input((3,))
+    encoder = keras.Model([a, b], posteriors.DiagonalNormal(2)(L.Dense(4)(L.Concatenate()([a, b]))))
+    with pytest.raises(ValueError, match="The encoder: expected a model of one input, x, received 2 inputs"):
+        vae_tf.VAE(encoder, networks.mlp_decoder(2, likelihoods.Gaussian((4,))), priors.StandardNormal(2))
+
+
+def test_on_batch_methods_go_through_the_same_door():
+    vae = tiny_vae()
+    assert np.isfinite(vae.train_on_batch(X.tolist())).all()
+    assert np.isfinite(vae.test_on_batch(X, sample_weight=np.ones((len(X), 1)))).all()
+    assert vae.predict_on_batch(X.tolist()).shape == X.shape
+    for call in (vae.train_on_batch, vae.test_on_batch, vae.predict_on_batch):
+        with pytest.raises(ValueError, match="shape"):
+            call(X[:, :3])
