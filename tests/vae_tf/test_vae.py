@@ -329,7 +329,7 @@ def test_labels_are_refused_with_the_remedy(make_vae, digits):
 
 @pytest.mark.parametrize("arrays", [(5, 4), (0,)])
 def test_arrays_of_other_lengths(make_vae, digits, arrays):
-    with pytest.raises(ValueError, match="Number of examples: expected the same in all arrays, at least 1"):
+    with pytest.raises(ValueError, match="at least 1"):
         make_vae().fit(*(digits[1][:n] for n in arrays), verbose=0)
 
 
