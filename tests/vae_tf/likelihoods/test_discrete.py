@@ -7,6 +7,7 @@ import tensorflow as tf
 from discrete_cases import CASES, extreme_inputs, gradient, numpy_parameters, twin
 
 from vae_tf.likelihoods import Categorical, DiscretizedLogistic, MixtureOfLogistics, _logistic
+from vae_tf.likelihoods.levels import mean_of_levels
 
 LEVELLED = {
     "logistic": (lambda levels: DiscretizedLogistic((1,), levels), discrete_cases.discretized_logistic),
@@ -34,13 +35,13 @@ def test_extreme_masses_on_levels(name, levels):
 
 @pytest.mark.parametrize("name", LEVELLED)
 def test_the_mean_is_the_sum_over_levels(name):
-    """And `_center`, which training takes for it, is within half a level of that of a discretised logistic."""
+    """And `center`, which training takes for it, is within half a level of that of a discretised logistic."""
     likelihood = LEVELLED[name][0](16)
     p = likelihood(np.random.default_rng(1).normal(size=(50, *likelihood.parameter_shape)).astype(np.float32))
     values = np.arange(16, dtype=np.float32) / 15
     masses = np.exp(p.log_prob(np.broadcast_to(values[:, None, None], (16, 50, 1))).numpy().astype(np.float64))
     np.testing.assert_allclose(p.mean()[:, 0], (masses * values[:, None]).sum(axis=0), rtol=1e-5)
-    assert np.abs(likelihood._center(p) - p.mean()).max() <= 0.5 / 15
+    assert np.abs(likelihood.center(p) - p.mean()).max() <= 0.5 / 15
 
 
 @pytest.mark.parametrize("name", LEVELLED)
@@ -153,12 +154,12 @@ def test_a_mean_keeps_its_shape_whatever_shapes_came_before(mixture):
     for rank in range(2, 7):
         loc = tf.fill((2,) * rank, 0.5)
         weights = tf.fill((2,) * rank, 0.5) if mixture else None
-        _logistic.rounded_mean(loc, loc, 4, weights)
+        mean_of_levels(_logistic.above, loc, loc, 4, weights)
     spec = tf.TensorSpec((None, 3, 2, 5))
 
     @tf.function(input_signature=[spec])
     def mean(loc):
-        value = _logistic.rounded_mean(loc, loc, 4, loc if mixture else None)
+        value = mean_of_levels(_logistic.above, loc, loc, 4, loc if mixture else None)
         assert value.shape.as_list() == ([None, 3, 2] if mixture else [None, 3, 2, 5])
         return value
 
