@@ -70,19 +70,21 @@ class LocationScale(OnGrid):
         Raises:
             ValueError: For a fixed scale and one of the network's, and for a value that cannot be the scale.
         """
-        scaling, shape = self._settable("Assignment of a scale to"), self.scale.shape.as_list()
-        array = np.asarray(value, np.float64)
-        fits = np.broadcast_shapes(array.shape, shape) == tuple(shape) if array.ndim <= len(shape) else False
-        if not fits or not np.all(np.isfinite(array) & (array >= self.min_scale)):
+        scaling, shape = self._settable("Assignment of a scale to"), tuple(self.scale.shape)
+        try:
+            array = np.broadcast_to(np.asarray(value, np.float64), shape)
+        except (TypeError, ValueError):
+            array = np.array(np.nan)
+        if not np.all(np.isfinite(array) & (array >= self.min_scale)):
             raise ValueError(
                 _checks.problem(
                     "scale",
-                    expected=f"finite numbers of at least min_scale = {self.min_scale:g} in the shape {tuple(shape)}",
+                    expected=f"finite numbers of at least min_scale = {self.min_scale:g} in the shape {shape}",
                     received=f"{value!r}",
                     remedy="Pass sigma in the data's units.",
                 )
             )
-        scaling.assign(np.broadcast_to(array, shape))
+        scaling.assign(array)
 
     def calibrate(self, batches: Batches) -> None:
         """See Likelihood.calibrate.

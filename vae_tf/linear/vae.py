@@ -58,7 +58,7 @@ class LinearVAE(VAE):
     def __init__(
         self,
         latent_dim: int,
-        event_shape: tuple[int, ...],
+        event_shape: int | tuple[int, ...],
         *,
         scale: float | str = "optimal",
         objective: Objective | None = None,

@@ -6,8 +6,9 @@ import pytest
 import tensorflow as tf
 from discrete_cases import CASES, extreme_inputs, gradient, numpy_parameters, twin
 
-from vae_tf.likelihoods import Categorical, DiscretizedLogistic, MixtureOfLogistics, _logistic
+from vae_tf.likelihoods import Categorical, DiscretizedLogistic, MixtureOfLogistics, _logistic, levels
 from vae_tf.likelihoods.levels import mean_of_levels
+from vae_tf_onnx.families import levels as twin_levels
 
 LEVELLED = {
     "logistic": (lambda levels: DiscretizedLogistic((1,), levels), discrete_cases.discretized_logistic),
@@ -146,6 +147,18 @@ def test_sixteen_bit_levels_are_levels_in_float32():
     likelihood.check_data(x)
     log_prob = likelihood(np.zeros((1, 2), np.float32)).log_prob(x[::997, None])
     assert np.isfinite(log_prob).all()
+
+
+def test_the_twins_take_what_the_package_takes():
+    """One tolerance on both sides: float32 stores k / 65535 up to 0.002 of a level off."""
+    assert twin_levels.TOLERANCE == levels.TOLERANCE
+    likelihood = DiscretizedLogistic((1,), levels=65536)
+    x = (np.arange(65536) / 65535).astype(np.float32)[:, None]
+    parameters = numpy_parameters(likelihood, likelihood(np.zeros((1, 2), np.float32)))
+    assert np.isfinite(twin(likelihood).log_prob(x, parameters)).all()
+    off = (np.float32([[1000.0, 1000.5]]).T / 65535)[1:]
+    with pytest.raises(ValueError, match="expected 65536 levels"):
+        twin(likelihood).log_prob(off, parameters)
 
 
 @pytest.mark.parametrize("mixture", [False, True])

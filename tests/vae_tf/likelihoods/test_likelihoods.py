@@ -112,6 +112,35 @@ def test_bad_shapes(shape):
         Gaussian(shape, scale=1.0)
 
 
+@pytest.mark.parametrize(
+    ("shape", "remedy"),
+    [
+        ((None, 2), r"received \(None, 2\)\. Leave out the batch axis: event_shape=\(2,\)"),
+        ((None, 8, 8, 1), r"Leave out the batch axis: event_shape=\(8, 8, 1\)"),
+        ((8, None, 1), "Every size must be known"),
+        ((8, 0), r"received \(8, 0\)\. Pass the shape of one example"),
+    ],
+)
+def test_the_remedy_for_a_shape(shape, remedy):
+    for make in (Gaussian, Bernoulli):
+        with pytest.raises(ValueError, match=f"event_shape: expected whole numbers of at least 1 .*{remedy}"):
+            make(shape)
+    with pytest.raises(ValueError, match=f"event_shape: expected .*{remedy}"):
+        vae_tf.networks.mlp_encoder(shape, vae_tf.posteriors.DiagonalNormal(2))
+
+
+def test_a_number_of_dimensions_is_a_shape():
+    likelihood = Gaussian(13)
+    assert likelihood.event_shape == Gaussian(np.int64(13)).event_shape == (13,)
+    assert Gaussian.from_config(likelihood.get_config()).event_shape == (13,)
+    assert vae_tf.likelihoods.StudentT(13, df=3.0).event_shape == (13,)
+    assert vae_tf.LinearVAE(2, 13).event_shape == (13,)
+    encoder = vae_tf.networks.mlp_encoder(13, vae_tf.posteriors.DiagonalNormal(2), hidden=(4,))
+    assert encoder.input_shape == (None, 13)
+    with pytest.raises(ValueError, match="convolutional network"):
+        vae_tf.networks.conv_encoder(13, vae_tf.posteriors.DiagonalNormal(2))
+
+
 def test_too_few_network_outputs():
     with pytest.raises(ValueError, match=r"expected \(8, 8, 2\) numbers per example \(128\), received \(64,\)"):
         Gaussian(SHAPE, scale="per_pixel")(np.zeros((2, 64), np.float32))
