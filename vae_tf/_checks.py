@@ -93,22 +93,18 @@ def _float(name: str, value: Any, expected: str, remedy: str | None, holds: Call
 
 
 def shape(name: str, value: Any) -> tuple[int, ...]:
-    """`value` as a non-empty tuple of positive ints, or a ValueError that names `name`."""
-    if not isinstance(value, Iterable) or isinstance(value, str):
-        raise ValueError(
-            problem(
-                name,
-                expected="a tuple such as (28, 28, 1)",
-                received=repr(value),
-                remedy="Pass the shape of one example.",
-            )
-        )
-    dims = tuple(positive_int(name, dim) for dim in value)
-    if not dims:
-        raise ValueError(
-            problem(name, expected="at least one axis", received="()", remedy="Pass (1,) for a single number.")
-        )
-    return dims
+    """`value` as a non-empty tuple of positive ints, a number d as `(d,)`, or a ValueError that names `name`."""
+    iterable = isinstance(value, Iterable) and not isinstance(value, str)
+    dims: tuple[Any, ...] = tuple(value) if iterable else (value,)
+    if dims and all(isinstance(dim, Integral) and not isinstance(dim, bool) and int(dim) >= 1 for dim in dims):
+        return tuple(int(dim) for dim in dims)
+    remedy = "Pass the shape of one example; (1,) for a single number."
+    if len(dims) > 1 and dims[0] is None:
+        remedy = f"Leave out the batch axis: {name}={dims[1:]}, if that is one example."
+    elif len(dims) > 1 and None in dims:
+        remedy = "Every size must be known: pad or crop the examples to one shape."
+    expected = "whole numbers of at least 1 in a tuple such as (28, 28, 1)"
+    raise ValueError(problem(name, expected=expected, received=repr(value), remedy=remedy))
 
 
 def one_of(name: str, value: object, allowed: Iterable[str]) -> None:

@@ -24,11 +24,11 @@ class DistributionLayer(tfp.layers.DistributionLambda):
     precision are noise.
 
     Args:
-        event_shape: shape of one example, without the batch axis.
+        event_shape: Shape of one example, without the batch axis; a number d is `(d,)`.
         **kwargs: `name`, `dtype` and `trainable`, as for every Keras layer.
     """
 
-    def __init__(self, event_shape: tuple[int, ...], **kwargs: Any) -> None:
+    def __init__(self, event_shape: int | tuple[int, ...], **kwargs: Any) -> None:
         kwargs.setdefault("dtype", "float32")
         super().__init__(self._make_distribution, convert_to_tensor_fn=tfd.Distribution.mean, **kwargs)
         self.event_shape = _checks.shape("event_shape", event_shape)
@@ -65,10 +65,10 @@ class DistributionLayer(tfp.layers.DistributionLambda):
 
     def from_outputs(self, outputs: tf.Tensor) -> tfd.Distribution:
         """The distributions that the layer makes of a network's outputs, `[B, *parameter_shape]` in any shape."""
-        return self.with_parameters(self.parameters(tf.reshape(outputs, (-1, *self.parameter_shape))))
+        return self.from_parameters(self.parameters(tf.reshape(outputs, (-1, *self.parameter_shape))))
 
-    def with_parameters(self, parameters: dict[str, tf.Tensor]) -> tfd.Distribution:
-        """The distribution with these parameters, which `parameters_of` finds again."""
+    def from_parameters(self, parameters: dict[str, tf.Tensor]) -> tfd.Distribution:
+        """The distribution with these parameters, which `parameters_of` then returns."""
         distribution = self.distribution(parameters)
         distribution.layer_parameters = parameters
         return distribution

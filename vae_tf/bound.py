@@ -71,7 +71,8 @@ def bound(
     if training:
         log_weights = log_ratio
         if model.objective.weighs_draws:  # at the scale before the update, as in EM
-            log_weights = tf.reshape(p.log_prob(target), tf.shape(log_ratio)) - log_ratio
+            before = model.likelihood.from_parameters(model.likelihood.parameters_of(p))
+            log_weights = tf.reshape(before.log_prob(target), tf.shape(log_ratio)) - log_ratio
         p = model.likelihood.update(p, target, draw_weights(model.objective, log_weights, weight))
 
     distortion = tf.reshape(_one_number_each(loss(target, p)), (draws, -1))  # -log p(x|z), [K, B]

@@ -16,7 +16,7 @@ layers = keras.layers
 
 
 def mlp_encoder(
-    event_shape: tuple[int, ...],
+    event_shape: int | tuple[int, ...],
     posterior: DistributionLayer,
     *,
     hidden: Sequence[int] = (512, 512),
@@ -134,7 +134,7 @@ def _dense(widths: Sequence[int], activation: str) -> list[keras.layers.Layer]:
     return [layers.Dense(_checks.positive_int("hidden", width), activation=activation) for width in widths]
 
 
-def _image_shape(event_shape: tuple[int, ...]) -> tuple[int, int, int]:
+def _image_shape(event_shape: int | tuple[int, ...]) -> tuple[int, int, int]:
     shape = _checks.shape("event_shape", event_shape)
     if len(shape) != 3 or shape[0] % 4 or shape[1] % 4:
         raise ValueError(

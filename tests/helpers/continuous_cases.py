@@ -98,12 +98,12 @@ SCALES = (0.3, "learned", "optimal", "per_dimension", "per_pixel")
 
 CASES = {
     "continuous_bernoulli": (lambda: ContinuousBernoulli(SHAPE), continuous_bernoulli_reference),
-    "gaussian_quantised": (lambda: Gaussian(SHAPE, scale=0.3, quantised=True), quantised_reference),
+    "gaussian_quantised": (lambda: Gaussian(SHAPE, scale=0.3, quantised=True, levels=256), quantised_reference),
     "gaussian_quantised_per_pixel": (
         lambda: Gaussian(SHAPE, scale="per_pixel", quantised=True, levels=16),
         quantised_reference,
     ),
-    "laplace_quantised": (lambda: Laplace(SHAPE, scale="optimal", quantised=True), quantised_reference),
+    "laplace_quantised": (lambda: Laplace(SHAPE, scale="optimal", quantised=True, levels=256), quantised_reference),
     "laplace_quantised_binary": (lambda: Laplace(SHAPE, scale=0.01, quantised=True, levels=2), quantised_reference),
 }
 for _scale in SCALES:

@@ -51,11 +51,8 @@ def build(mode, sigma2, dims, *, latent_dim, hidden, learning_rate):
     keras.utils.set_random_seed(0)
     sigma = float(np.sqrt(sigma2))
     likelihood = vae_tf.likelihoods.Gaussian((dims,), scale=sigma if mode == "fixed" else mode)
-    if mode == "learned":
-        likelihood.log_scale.assign(np.log(sigma))
-    elif mode == "optimal":
-        likelihood.running_mse.assign(sigma2)
-        likelihood.update_count.assign(1 / (1 - likelihood.decay))  # as if the average had long stood there
+    if mode != "fixed":
+        likelihood.assign_scale(sigma)
     vae = vae_tf.VAE(
         vae_tf.networks.mlp_encoder((dims,), vae_tf.posteriors.DiagonalNormal(latent_dim), hidden=hidden),
         vae_tf.networks.mlp_decoder(latent_dim, likelihood, hidden=hidden[::-1]),

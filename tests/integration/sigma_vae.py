@@ -53,7 +53,7 @@ def decoder(likelihood, filters, hidden):
     h = keras.layers.Reshape((7, 7, filters[1]))(h)
     h = keras.layers.Conv2DTranspose(filters[0], activation="silu", **up)(h)
     outputs = keras.layers.Conv2DTranspose(1, activation="sigmoid", **up)(h)
-    if likelihood.scale_mode == "per_pixel":
+    if likelihood.get_config()["scale"] == "per_pixel":
         outputs = keras.layers.Concatenate()([outputs, keras.layers.Conv2DTranspose(1, **up)(h)])
     return keras.Model(z, likelihood(outputs), name="decoder")
 

@@ -36,7 +36,7 @@ def independent_terms(vae, x, seed):
     out = out.reshape(len(x), *likelihood.parameter_shape)
     if not isinstance(likelihood, Gaussian):
         log_prob = stats.bernoulli.logpmf(x, 1 / (1 + np.exp(-out)))
-    elif likelihood.scale_mode == "per_pixel":
+    elif likelihood.get_config()["scale"] == "per_pixel":
         mean, raw = np.split(out, 2, axis=-1)
         log_prob = stats.norm.logpdf(x, mean, likelihood.min_scale + np.logaddexp(0, raw))
     else:

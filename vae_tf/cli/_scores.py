@@ -29,12 +29,12 @@ def table(vae: VAE, train: np.ndarray, x: np.ndarray, num_samples: int, **option
     log_likelihood = evaluation.log_likelihood(vae, x, num_samples, **options)
     elbo = evaluation.elbo(vae, x, min(num_samples, _ELBO_DRAWS), **options)
     rows, note = {"ELBO": elbo, "log-likelihood": log_likelihood}, ""
-    if log_likelihood.measure == "mass":
-        rows["bits per dimension"] = log_likelihood.in_bits(vae.likelihood.dims)
-    else:
-        try:
+    try:
+        if log_likelihood.measure == "density":
             levels = data.levels(train)
             rows["bits per dimension"] = evaluation.bits_per_dim(vae, x, num_samples, levels=levels, **options)
-        except ValueError as error:
-            note = f"\nNo bits per dimension. {error}"
+        else:
+            rows["bits per dimension"] = log_likelihood.in_bits(vae.likelihood.dims)
+    except ValueError as error:
+        note = f"\nNo bits per dimension. {error}"
     return aligned([["test images", *HEADER], *([name, *row.cells()] for name, row in rows.items())]) + note

@@ -12,16 +12,16 @@ import numpy as np
 
 from vae_tf import _checks
 from vae_tf.likelihoods import Bernoulli, Likelihood
-from vae_tf.likelihoods.levels import Levels
+from vae_tf.likelihoods.levels import TOLERANCE, Levels
 
 Quantity = Literal["elbo", "log_likelihood", "bits_per_dim"]
-Measure = Literal["density", "mass"]
+Measure = Literal["density", "mass", "score"]
 QUANTITIES = ("elbo", "log_likelihood", "bits_per_dim")
 
-_OFF_LEVEL = 1e-2  # of a level: above what float32 rounds k / 65535 by
 _BLOCK = 1024  # examples whose levels are checked at a time
 _BITS = 'Compare quantity="bits_per_dim", which adds the scale of the data to each.'
 _LEVELS = "Compare models of data with the same number of levels."
+_SCORES = "A plug-in score stands beside others of its kind only, of the same data."
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Scale:
     """What a number is relative to.
 
     Attributes:
-        measure: whether the model gives the data a density or a mass.
+        measure: Whether the model gives the data a density, a mass, or a score that is neither.
         text: the values that the data take, in words.
         levels: how many values a dimension has, where they are levels; None for densities and counts.
         fingerprint: of the data themselves.
@@ -56,7 +56,7 @@ def check_comparable(quantity: Quantity, scales: Mapping[str, Scale]) -> None:
                     received="the same of other data, or of data scaled otherwise"
                     if same
                     else f"a {scale.measure} ({scale.text})",
-                    remedy=_LEVELS if bits else _BITS,
+                    remedy=_SCORES if "score" in (scale.measure, expected.measure) else _LEVELS if bits else _BITS,
                 )
             )
 
@@ -100,7 +100,7 @@ class Dequantised:
     def _index(self, x: np.ndarray) -> np.ndarray:
         index = (np.asarray(x, np.float64) - self.low) * ((self.levels - 1) / (self.high - self.low))
         nearest = np.clip(np.rint(index), 0, self.levels - 1)
-        off = np.abs(index - nearest) > _OFF_LEVEL
+        off = np.abs(index - nearest) > TOLERANCE
         if off.any():
             raise ValueError(
                 _checks.problem(
@@ -122,9 +122,13 @@ def scale_of(likelihood: Likelihood, x: np.ndarray, bins: Dequantised | None = N
         bins: in bits: the levels from which a density is going to be dequantised; None in nats.
 
     Raises:
-        ValueError: for a Bernoulli in bits of other data than 0 and 1.
+        ValueError: In bits, for a Bernoulli of other data than 0 and 1, and for a likelihood that is a score.
     """
     fingerprint = zlib.crc32(np.ascontiguousarray(x, np.float32).data)
+    if likelihood.measure == "score":
+        if bins is not None:
+            raise no_bits(likelihood.support)
+        return Scale("score", f"plug-in score, {likelihood.support}", None, fingerprint)
     if likelihood.measure == "density":
         if bins is None:
             return Scale("density", f"{_range(x)}, density", None, fingerprint)
@@ -133,6 +137,18 @@ def scale_of(likelihood: Likelihood, x: np.ndarray, bins: Dequantised | None = N
         return _binary_scale(x, fingerprint, required=bins is not None)
     count = Levels(likelihood.levels).count if hasattr(likelihood, "levels") else None
     return Scale("mass", likelihood.support, count, fingerprint)
+
+
+def no_bits(text: str) -> ValueError:
+    """The refusal of bits per dimension of a score, described by `text`."""
+    return ValueError(
+        _checks.problem(
+            "Bits per dimension",
+            expected="a density or a mass, which sums to 1 over x",
+            received=f"a score, which sums to more ({text})",
+            remedy="Compare such models by the ELBO or the log-likelihood, on the same data.",
+        )
+    )
 
 
 def _binary_scale(x: np.ndarray, fingerprint: int, *, required: bool) -> Scale:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from vae_tf import _checks
-from vae_tf.evaluation._comparability import Measure, Quantity, Scale, check_comparable
+from vae_tf.evaluation._comparability import Measure, Quantity, Scale, check_comparable, no_bits
 
 NATS, BITS = "nats per example", "bits per dimension"
 
@@ -23,7 +23,7 @@ class Estimate:
         standard_errors: of each value over the draws of z, `[n]`; nan for a single draw.
         quantity: "elbo", "log_likelihood" or "bits_per_dim".
         unit: "nats per example" or "bits per dimension".
-        measure: whether the model gives the data a density or a mass.
+        measure: Whether the model gives the data a density, a mass, or a score that is neither.
         data_scale: what the numbers are relative to, such as "[0, 1], density" or "256 levels in [0, 1]".
         num_samples: draws of z for each example.
         convention: what was added.
@@ -63,7 +63,13 @@ class Estimate:
         return float(np.std(self.values, ddof=1) / math.sqrt(len(self.values)))
 
     def in_bits(self, dims: int) -> Estimate:
-        """A log-likelihood in bits per dimension of an example of `dims` of them; nothing is added."""
+        """A log-likelihood in bits per dimension of an example of `dims` of them; nothing is added.
+
+        Raises:
+            ValueError: For a plug-in score.
+        """
+        if self.measure == "score":
+            raise no_bits(self.data_scale)
         unit = dims * math.log(2)
         values, errors = -self.values / unit, self.standard_errors / unit
         return replace(self, values=values, standard_errors=errors, quantity="bits_per_dim", unit=BITS)
@@ -108,7 +114,7 @@ class Comparison:
 def tabulate(estimates: Mapping[str, Estimate]) -> Comparison:
     """The table of these estimates by name, best first.
 
-    In nats per example all of them must be densities or all masses, of the same data. In bits per dimension
+    In nats per example all of them must be densities, all masses or all scores, of the same data. In bits per dimension
     a density dequantised to L levels and a mass on L levels stand in one column.
 
     Raises:

@@ -1,10 +1,10 @@
-"""Likelihoods of counts: what Poisson and NegativeBinomial share."""
+"""Likelihoods of counts: the base class of Poisson and NegativeBinomial."""
 
 from __future__ import annotations
 
 import abc
 import math
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import tensorflow as tf
@@ -16,7 +16,7 @@ from vae_tf.likelihoods._pointwise import PointwiseLikelihood
 class Counts(PointwiseLikelihood):
     """A likelihood of counts, whose draws numpy makes: each has its own generator, of the seed that is its noise."""
 
-    measure = "mass"
+    measure: Literal["density", "mass", "score"] = "mass"
     support = "counts"
     drawn_from: ClassVar[tuple[str, ...]] = ("mean",)
     """Names of the parameters that `draw_counts` takes."""

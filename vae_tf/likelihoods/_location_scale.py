@@ -1,139 +1,283 @@
-"""Families with a location and a scale: the five ways to choose the scale, written once."""
+"""Families of a location and a scale: the network gives the location, and an object of `_scales` the scale."""
 
 from __future__ import annotations
 
 import abc
-import math
-from typing import Any
+import warnings
+from collections.abc import Callable
+from typing import Any, ClassVar
 
+import numpy as np
 import tensorflow as tf
-import tf_keras as keras
 from tensorflow_probability import distributions as tfd
+from tf_keras.src.engine.base_layer_utils import call_context
 
 from vae_tf import _checks
-from vae_tf._means import batch_mean
-from vae_tf.likelihoods._pointwise import PointwiseLikelihood
-
-SCALES = ("learned", "optimal", "per_dimension", "per_pixel")
-
-
-class _AtLeast(keras.constraints.Constraint):
-    """Projects a weight to at least `minimum`, so that a scale at its floor can leave it again."""
-
-    def __init__(self, minimum: float) -> None:
-        self.minimum = minimum
-
-    def __call__(self, w: tf.Tensor) -> tf.Tensor:
-        return tf.maximum(w, tf.cast(self.minimum, w.dtype))
+from vae_tf.likelihoods import _calibration
+from vae_tf.likelihoods._quantised import OnGrid
+from vae_tf.likelihoods._scales import Scale, Settable, make_scale
+from vae_tf.likelihoods.base import Batches
+from vae_tf.likelihoods.levels import Levels, Reals, mean_of_levels
 
 
-class LocationScale(PointwiseLikelihood):
-    """x = location + scale * eps, the location from the network and the scale chosen by `scale`; see Gaussian.
+class LocationScale(OnGrid):
+    """x = location + scale * eps, or the level nearest to that; the scale is chosen by `scale`, see Gaussian.
 
-    A subclass says what eps is (`standard`, `noise`), what its density is (`distribution`, or
-    `pointwise_log_prob`), and what "optimal" means (`_optimal_scale`, and `_fit_scale` where it needs more
-    than `running_mse`).
+    A subclass says what eps is (`standard`, `noise`), what its density is, and what the scale measures: `spread`, a
+    statistic of the residuals whose mean, to the power `1 / spread_power`, is the most likely scale.
     """
 
+    scaling: Scale
+    """The way in which the scale is chosen, with its weights."""
     location: str = "mean"
     """Name of the location among the parameters."""
+    spread_name: ClassVar[str | None] = None
+    """Name of the weight for a running average of `spread`; None where that average is `running_mse`."""
+    spread_power: ClassVar[int] = 2
+    spread_needs_scale: ClassVar[bool] = False
+    """Whether `spread` depends on the scale, whose most likely value is then found in several steps."""
 
     def __init__(
         self,
-        event_shape: tuple[int, ...],
+        event_shape: int | tuple[int, ...],
         scale: float | str = "optimal",
         *,
+        grid: Levels | Reals | None = None,
         min_scale: float = 1e-3,
+        learning_rate_multiplier: float = 1.0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(event_shape, **kwargs)
+        super().__init__(event_shape, Reals() if grid is None else grid, **kwargs)
         self.min_scale = _checks.positive_float("min_scale", min_scale)
-        remedies = "Pass sigma > 0 in the data's units, or scale='optimal'.", "scale='optimal' suits most data."
-        self.scale_mode = scale = _checks.positive_float_or_word("scale", scale, SCALES, remedies=remedies)
-        if scale == "per_pixel":
-            self.running_scale = self._statistic("running_scale", 1.0, self.event_shape)
-            self.running_precision = self._statistic("running_precision", 1.0, self.event_shape)
-        if scale in ("learned", "per_dimension"):
-            self.log_scale = self.add_weight(
-                "log_scale",
-                shape=() if scale == "learned" else self.event_shape,
-                initializer=keras.initializers.Constant(max(0.0, math.log(self.min_scale))),
-                constraint=_AtLeast(math.log(self.min_scale)),
-            )
+        self.scaling = make_scale(scale, self, learning_rate_multiplier)
+        self._warned = False
 
     @property
     def scale(self) -> tf.Tensor:
-        """The current scale: a scalar, or `event_shape` for "per_dimension" and "per_pixel".
+        """The present scale: a scalar, or `event_shape` for "per_dimension" and "per_pixel".
 
         The scale of "per_pixel" is the network's; what stands here is its average over the last batches.
         """
-        if self.scale_mode == "per_pixel":
-            return self.running_scale
-        if self.scale_mode == "optimal":
-            return tf.maximum(self._optimal_scale(), self.min_scale)
-        if self.scale_mode in ("learned", "per_dimension"):
-            return tf.exp(self.log_scale)
-        return tf.constant(self.scale_mode, self.compute_dtype)
+        return self.scaling.value
 
     @property
     def precision(self) -> tf.Tensor:
         """1/scale^2, of the shape of `scale`; for "per_pixel" its average over the last batches."""
-        return self.running_precision if self.scale_mode == "per_pixel" else 1 / tf.square(self.scale)
+        return self.scaling.precision
+
+    def assign_scale(self, value: Any) -> None:
+        """Makes `value` the scale from which training goes on.
+
+        Args:
+            value: A number, or for "per_dimension" an array that broadcasts to `event_shape`, of at least `min_scale`.
+
+        Raises:
+            ValueError: For a fixed scale and one of the network's, and for a value that cannot be the scale.
+        """
+        scaling, shape = self._settable("Assignment of a scale to"), tuple(self.scale.shape)
+        try:
+            array = np.broadcast_to(np.asarray(value, np.float64), shape)
+        except (TypeError, ValueError):
+            array = np.array(np.nan)
+        if not np.all(np.isfinite(array) & (array >= self.min_scale)):
+            raise ValueError(
+                _checks.problem(
+                    "scale",
+                    expected=f"finite numbers of at least min_scale = {self.min_scale:g} in the shape {shape}",
+                    received=f"{value!r}",
+                    remedy="Pass sigma in the data's units.",
+                )
+            )
+        scaling.assign(array)
+
+    def calibrate(self, batches: Batches) -> None:
+        """See Likelihood.calibrate.
+
+        "optimal" becomes the square root of the mean squared residual (Gaussian), the mean absolute one (Laplace) or
+        the limit of EM steps (StudentT). "learned" and "per_dimension" become the same; for quantised data, the values
+        that maximise the likelihood of the levels.
+        """
+        scaling = self._settable("Calibration of")
+        if not self.trainable:
+            raise ValueError(
+                _checks.problem(
+                    f"Calibration of {type(self).__name__}",
+                    expected="a likelihood that may change",
+                    received="a frozen one, trainable=False",
+                    remedy="Set its `trainable` to True first.",
+                )
+            )
+        scale, mse = _calibration.maximum_likelihood(self, batches)
+        scaling.assign(np.maximum(scale, self.min_scale))
+        self.running_mse.assign(mse)
+        self.update_count.assign(1 / (1 - self.decay))
+
+    def _settable(self, what: str) -> Settable:
+        if not isinstance(self.scaling, Settable):
+            raise ValueError(
+                _checks.problem(
+                    f"{what} {type(self).__name__}",
+                    expected='scale="optimal", "learned" or "per_dimension"',
+                    received=f"scale={self.scaling.get_config()['scale']!r}",
+                    remedy="A fixed scale is given when the layer is made, and that of per_pixel is the network's.",
+                )
+            )
+        return self.scaling
 
     @abc.abstractmethod
     def standard(self) -> tfd.Distribution:
         """The distribution of eps, a scalar."""
 
     @abc.abstractmethod
-    def _optimal_scale(self) -> tf.Tensor:
-        """The scale that maximises the likelihood of the data behind the running statistics."""
+    def spread(self, residual: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
+        """The statistic of each residual whose mean the scale measures; `scale` is the present one."""
 
-    def _fit_scale(self, residual: tf.Tensor, weight: tf.Tensor | None) -> None:
-        """Takes the residuals of a batch, `[B, *E]`, into the statistics behind `_optimal_scale`."""
+    def scale_from_spread(self, spread: tf.Tensor) -> tf.Tensor:
+        """The most likely scale for this mean of `spread`."""
+        return tf.sqrt(spread) if self.spread_power == 2 else tf.convert_to_tensor(spread)
 
     @property
     def parameter_shape(self) -> tuple[int, ...]:
         """See DistributionLayer.parameter_shape."""
         *outer, last = self.event_shape
-        return (*outer, 2 * last if self.scale_mode == "per_pixel" else last)
+        return (*outer, self.scaling.outputs * last)
 
     def parameters(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """See DistributionLayer.parameters."""
-        if self.scale_mode != "per_pixel":
-            return {self.location: inputs, "scale": self.scale}
-        location, raw = tf.split(inputs, 2, axis=-1)
-        return {self.location: location, "scale": self.min_scale + tf.math.softplus(raw)}
+        location, scale = self.scaling.split(inputs)
+        return {self.location: location, "scale": scale}
 
     def observe(self, noise: tf.Tensor, parameters: dict[str, tf.Tensor]) -> tf.Tensor:
         """See Likelihood.observe."""
-        return parameters[self.location] + parameters["scale"] * noise
+        return self.grid.nearest(parameters[self.location] + parameters["scale"] * noise)
 
     def draw(self, num_samples: tf.Tensor, seed: Any, parameters: dict[str, tf.Tensor]) -> tf.Tensor:
         """See PointwiseLikelihood.draw."""
         shape = tf.concat([[num_samples], tf.shape(parameters[self.location])], axis=0)
         return self.observe(self.standard().sample(shape, seed=seed), parameters)
 
-    def update(self, p: tfd.Distribution, x: tf.Tensor, weight: tf.Tensor | None = None) -> tfd.Distribution:
-        """See Likelihood.update; with "optimal" this is the M-step, and p comes back at the new scale."""
-        super().update(p, x, weight)
-        parameters = self.parameters_of(p)
-        if self.scale_mode == "per_pixel":
-            scale = tf.stop_gradient(parameters["scale"])
-            self._average(self.running_scale, batch_mean(scale, weight, self.running_scale))
-            precision = batch_mean(1 / tf.square(scale), weight, self.running_precision)
-            self._average(self.running_precision, precision)
-        if self.scale_mode != "optimal":
-            return p
-        self._fit_scale(x - tf.stop_gradient(self._center(p)), weight)
-        parameters["scale"] = self.scale
-        updated = self.distribution(parameters)
-        updated.layer_parameters = parameters
-        return updated
+    def _make_distribution(self, inputs: tf.Tensor) -> tfd.Distribution:
+        p = super()._make_distribution(inputs)
+        if self.scaling.follows_updates and self.trainable and call_context().training is True:
+            p._log_prob = self._warning_of_a_stale_scale(p._log_prob)
+        return p
 
-    def _center(self, p: tfd.Distribution) -> tf.Tensor:
-        """See Likelihood._center."""
-        return self.parameters_of(p)[self.location]
+    def _warning_of_a_stale_scale(self, log_prob: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
+        """`log_prob` of an output in training that has not passed through `update`; it warns once."""
+
+        def warned(*args: Any, **kwargs: Any) -> tf.Tensor:
+            if not self._warned:
+                self._warned = True
+                warnings.warn(
+                    f"{type(self).__name__}(scale='optimal') is trained on without its update: its scale stays where "
+                    "it is. In a training loop of your own call p = vae.likelihood.update(p, x) before p.log_prob(x), "
+                    "or vae.calibrate(x) after training.",
+                    UserWarning,
+                    stacklevel=2,
+                )
+            return log_prob(*args, **kwargs)
+
+        return warned
+
+    def refit(self, p: tfd.Distribution, x: tf.Tensor, weight: tf.Tensor | None) -> tfd.Distribution:
+        """See Likelihood.refit; with "optimal" this is the M-step, and p comes back at the new scale."""
+        parameters = self.parameters_of(p)
+        before = parameters["scale"]
+        scale = self.scaling.update(x - tf.stop_gradient(self.center(p)), before, weight)
+        return p if scale is before else self.from_parameters(parameters | {"scale": scale})
+
+    def center(self, p: tfd.Distribution) -> tf.Tensor:
+        """See Likelihood.center; the location, within the levels where the data are quantised.
+
+        A location may lie far outside, where the outer bin is open: the distance from there to the level is no noise.
+        Taken for noise it would let location and an optimal scale grow together without end.
+        """
+        return self.grid.clip(self.parameters_of(p)[self.location])
 
     def get_config(self) -> dict[str, Any]:
         """See DistributionLayer.get_config."""
-        return super().get_config() | {"scale": self.scale_mode, "min_scale": self.min_scale}
+        return super().get_config() | self.scaling.get_config() | {"min_scale": self.min_scale}
+
+
+class Quantisable(LocationScale):
+    """A LocationScale with a symmetric density that TensorFlow Probability has, for real or for quantised data.
+
+    With `quantised` log p(x|z) is the log of the mass that the density gives to the bin of x; see Levels.log_bin_mass.
+
+    Args:
+        event_shape: Shape of one example, without the batch axis.
+        scale: Choice of the scale; see Gaussian.
+        quantised: Whether the data are levels.
+        levels: Number of levels, in [0, 1]; None for the whole numbers 0 to 255.
+        **kwargs: As for Gaussian.
+    """
+
+    def __init__(
+        self,
+        event_shape: int | tuple[int, ...],
+        scale: float | str = "optimal",
+        *,
+        quantised: bool = False,
+        levels: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if levels is not None and not quantised:
+            raise ValueError(
+                _checks.problem(
+                    "levels",
+                    expected="quantised=True beside it",
+                    received=f"levels={levels!r} and quantised=False, which makes a density of real numbers",
+                    remedy="Add quantised=True, or leave both out.",
+                )
+            )
+        super().__init__(event_shape, scale, grid=Levels(levels) if quantised else Reals(), **kwargs)
+        self.location = "loc" if quantised else "mean"
+
+    @property
+    def quantised(self) -> bool:
+        """Whether the data are levels."""
+        return isinstance(self.grid, Levels)
+
+    @abc.abstractmethod
+    def density(self, parameters: dict[str, tf.Tensor]) -> tfd.Distribution:
+        """The density of each dimension before anything is quantised, `[B, *E]`."""
+
+    @abc.abstractmethod
+    def log_tail(self, t: tf.Tensor) -> tf.Tensor:
+        """log P(eps > t) for t >= 0, in the precision of t."""
+
+    @staticmethod
+    @abc.abstractmethod
+    def above(t: tf.Tensor) -> tf.Tensor:
+        """P(eps > t) for every t, in plain TensorFlow operations."""
+
+    def distribution(self, parameters: dict[str, tf.Tensor]) -> tfd.Distribution:
+        """See DistributionLayer.distribution."""
+        if self.quantised:
+            return super().distribution(parameters)
+        return tfd.Independent(self.density(parameters), len(self.event_shape))
+
+    def mean(self, parameters: dict[str, tf.Tensor]) -> tf.Tensor:
+        """See Likelihood.mean; where the data are quantised it is that of the level, a sum over the levels."""
+        if isinstance(self.grid, Reals):
+            return super().mean(parameters)
+        loc = parameters["loc"]
+        scale = tf.broadcast_to(parameters["scale"], tf.shape(loc))
+        return mean_of_levels(self.above, loc, scale, self.grid.levels)
+
+    def pointwise_log_prob(self, x: tf.Tensor, parameters: dict[str, tf.Tensor]) -> tf.Tensor:
+        """See PointwiseLikelihood.pointwise_log_prob."""
+        if isinstance(self.grid, Reals):
+            return self.density(parameters).log_prob(x)
+        grid, loc, scale = self.grid, parameters["loc"], parameters["scale"]
+        return grid.log_prob(x, lambda index: grid.log_bin_mass(index, loc, scale, self.log_tail))
+
+    def get_config(self) -> dict[str, Any]:
+        """See DistributionLayer.get_config."""
+        return super().get_config() | {"quantised": self.quantised}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Quantisable:
+        """The layer with these constructor arguments; files of version 0.1.0 name levels for real data, too."""
+        used = config if config.get("quantised") else {name: config[name] for name in config if name != "levels"}
+        return cls(**used)

@@ -1,4 +1,4 @@
-"""One logistic on grey levels: what DiscretizedLogistic and MixtureOfLogistics share."""
+"""The logistic distribution on levels, for DiscretizedLogistic and MixtureOfLogistics."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 import tensorflow as tf
 
-from vae_tf.likelihoods._on_levels import HALF_STEP
+from vae_tf.likelihoods._uniform import HALF_STEP
 from vae_tf.likelihoods.levels import Levels
 
 
@@ -18,7 +18,8 @@ def scale_from(raw: tf.Tensor, levels: Levels) -> tf.Tensor:
 def log_mass(index: tf.Tensor, loc: tf.Tensor, scale: tf.Tensor, levels: Levels) -> tf.Tensor:
     """log of the logistic's mass in the bin of a level, in nats; the outer bins are open.
 
-    With the bin's edges at a and b in units of the scale, sigmoid(b) - sigmoid(a) is
+    It is Levels.log_bin_mass in a form that only the logistic has, and that needs no float64: a mixture takes it for
+    each component. With the bin's edges at a and b in units of the scale, sigmoid(b) - sigmoid(a) is
     `sigmoid(b) sigmoid(-a) (1 - exp(a - b))`: three factors below 1, whose logs do not cancel. The distance of
     the level from loc is taken in float64, as float32 rounds k / 255 by more than a narrow scale forgives.
     """
@@ -30,25 +31,9 @@ def log_mass(index: tf.Tensor, loc: tf.Tensor, scale: tf.Tensor, levels: Levels)
     return tf.where(index < 0.5, log_below, tf.where(index > levels.count - 1.5, log_above, inner))
 
 
-def rounded_mean(loc: tf.Tensor, scale: tf.Tensor, levels: int | None, weights: tf.Tensor | None = None) -> tf.Tensor:
-    """The exact mean; given weights, that of a mixture over the last axis.
-
-    Compiled where it is called eagerly, as its loop is ten times slower so; inside a graph it is part of that, whose
-    shapes a function shared between layers would lose.
-    """
-    compute = _compiled_mean if tf.executing_eagerly() else _mean
-    return compute(loc, scale, levels, weights)
-
-
-def _mean(loc: tf.Tensor, scale: tf.Tensor, levels: int | None, weights: tf.Tensor | None) -> tf.Tensor:
-    def survival(edge: tf.Tensor) -> tf.Tensor:
-        above = tf.sigmoid((loc - edge) / scale)
-        return above if weights is None else tf.reduce_sum(weights * above, axis=-1)
-
-    return Levels(levels).mean(survival, loc.dtype)
-
-
-_compiled_mean = tf.function(_mean, reduce_retracing=True, autograph=False)
+def above(t: tf.Tensor) -> tf.Tensor:
+    """P(eps > t), eps standard logistic."""
+    return tf.sigmoid(-t)
 
 
 def clipped_mean(loc: tf.Tensor, scale: tf.Tensor, levels: Levels) -> tf.Tensor:

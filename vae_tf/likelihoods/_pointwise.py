@@ -1,4 +1,4 @@
-"""Likelihoods with independent dimensions that TensorFlow Probability has not, or not accurately enough."""
+"""Likelihoods with independent dimensions that TensorFlow Probability lacks, or computes less accurately."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ class PointwiseLikelihood(Likelihood):
 
 
 class Pointwise(tfd.Distribution):
-    """What a PointwiseLikelihood returns: batch shape [B], event shape `E`.
+    """The distribution that a PointwiseLikelihood returns: batch shape [B], event shape `E`.
 
     Args:
-        layer: the likelihood.
-        parameters: what its `parameters` returned.
+        layer: The likelihood.
+        parameters: Result of its `parameters`.
     """
 
     def __init__(self, layer: PointwiseLikelihood, parameters: dict[str, tf.Tensor]) -> None:

@@ -1,8 +1,9 @@
-"""What every likelihood has."""
+"""The base class of likelihoods: a distribution p(x|z) as the last layer of a decoder."""
 
 from __future__ import annotations
 
 import abc
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import numpy as np
@@ -15,35 +16,40 @@ from vae_tf._distribution_layer import DistributionLayer
 from vae_tf._means import mean_of_all
 from vae_tf.equivalence import PointwiseLoss
 
+Batches = Callable[[], Iterable[tuple[tfd.Distribution, tf.Tensor, tf.Tensor | None]]]
+"""A function that goes once through the data: for each batch p(x|z), x `[B, *E]`, and weights `[B]` or None."""
+
 
 class Likelihood(DistributionLayer):
     """p(x|z), a distribution over one example of shape `event_shape`.
 
     Training keeps a running average of the squared residual `(x - E[x|z])^2` per dimension in the weight
     `running_mse`: the callback reads it, and `scale="optimal"` is its square root. Its first update is the
-    first batch's residual; then update n moves it by `max(1/n, 1 - decay)`.
+    first batch's residual; then update n moves it by `max(1/n, 1 - decay)`. Where `trainable` is False nothing moves.
 
     Args:
-        event_shape: shape of one example, without the batch axis, for images `(H, W, C)`.
-        decay: of the running average, in [0, 1). 0.95 averages over about 40 batches.
+        event_shape: Shape of one example, without the batch axis: for images `(H, W, C)`; a number d is `(d,)`.
+        decay: Memory of the running average, in [0, 1). 0.95 averages over about 40 batches.
         **kwargs: `name`, `dtype` and `trainable`, as for every Keras layer.
 
     Raises:
-        ValueError: for a shape that is not positive, or a decay outside [0, 1).
+        ValueError: For a shape that is not positive, or a decay outside [0, 1).
     """
 
-    measure: Literal["density", "mass"] = "density"
-    """Whether log_prob is that of a density on the reals or of a mass on countable values."""
+    measure: Literal["density", "mass", "score"] = "density"
+    """What log_prob is the logarithm of: a density on the reals, a mass on countable values, or a score that is neither
+    (see NegativeBinomial)."""
     support: str = "real numbers"
     """The values that x can take, in words."""
 
-    def __init__(self, event_shape: tuple[int, ...], *, decay: float = 0.95, **kwargs: Any) -> None:
+    def __init__(self, event_shape: int | tuple[int, ...], *, decay: float = 0.95, **kwargs: Any) -> None:
         super().__init__(event_shape, **kwargs)
         self.decay = _checks.fraction("decay", decay, "0.95 suits most.")
-        self.running_mse = self._statistic("running_mse", 1.0)
-        self.update_count = self._statistic("update_count", 0.0)
+        self.running_mse = self.statistic("running_mse", 1.0)
+        self.update_count = self.statistic("update_count", 0.0)
 
-    def _statistic(self, name: str, value: float, shape: tuple[int, ...] = ()) -> tf.Variable:
+    def statistic(self, name: str, value: float, shape: tuple[int, ...] = ()) -> tf.Variable:
+        """A new weight that `update` moves and the optimizer does not, with this first value."""
         return self.add_weight(name, shape=shape, initializer=keras.initializers.Constant(value), trainable=False)
 
     @property
@@ -81,7 +87,7 @@ class Likelihood(DistributionLayer):
         """A draw `[B, *E]` of x given the parameters, as a function of noise `[B, ...]` from `noise`."""
 
     def check_data(self, x: np.ndarray) -> None:
-        """Raises ValueError where `x`, `[n, *E]`, has no density or mass under this family."""
+        """Raises ValueError where `x`, `[n, *E]`, has neither density nor mass under this family."""
         if not np.isfinite(x).all():
             raise ValueError(
                 _checks.problem(
@@ -95,23 +101,52 @@ class Likelihood(DistributionLayer):
     def update(self, p: tfd.Distribution, x: tf.Tensor, weight: tf.Tensor | None = None) -> tfd.Distribution:
         """Takes one training batch into the running statistics and returns p at the updated parameters.
 
+        A likelihood whose `trainable` is False, or that of a frozen decoder, keeps its statistics: p comes back as it
+        is. As for every Keras layer, `trainable` counts from the next `compile` on.
+
         Args:
-            p: the decoder's output for this batch, batch shape [B].
-            x: the data of this batch, `[B, *E]`.
-            weight: of the examples, `[B]`; None weighs them equally.
+            p: Output of the decoder for this batch, batch shape [B].
+            x: Data of this batch, `[B, *E]`.
+            weight: Weights of the examples, `[B]`; None weighs them equally.
         """
-        squared = tf.math.squared_difference(tf.stop_gradient(self._center(p)), x)
+        if not self.trainable:
+            return p
+        squared = tf.math.squared_difference(tf.stop_gradient(self.center(p)), x)
         self.update_count.assign_add(1.0)
-        self._average(self.running_mse, mean_of_all(squared, weight, self.running_mse))
+        self.average(self.running_mse, mean_of_all(squared, weight, self.running_mse))
+        return self.refit(p, x, weight)
+
+    def refit(self, p: tfd.Distribution, x: tf.Tensor, weight: tf.Tensor | None) -> tfd.Distribution:
+        """The part of `update` that a family adds to it; arguments and result as there."""
         return p
 
-    def _center(self, p: tfd.Distribution) -> tf.Tensor:
-        """What the residual is taken from: E[x|z], or what is near it where that is slow to compute."""
+    def center(self, p: tfd.Distribution) -> tf.Tensor:
+        """The values from which residuals are taken, `[B, *E]`: E[x|z], or one near it that is faster to compute."""
         return p.mean()
 
-    def _average(self, statistic: tf.Variable, value: tf.Tensor) -> None:
+    def average(self, statistic: tf.Variable, value: tf.Tensor) -> None:
+        """Moves a running statistic towards its value in the present batch; what is not finite moves nothing."""
         rate = tf.maximum(1.0 / self.update_count, 1.0 - self.decay)
-        statistic.assign_add(rate * (value - statistic))
+        statistic.assign_add(tf.where(tf.math.is_finite(value), rate * (value - statistic), tf.zeros_like(statistic)))
+
+    def calibrate(self, batches: Batches) -> None:
+        """Sets the scale to its maximum-likelihood value on given data, and `running_mse` to the mean squared residual.
+
+        Args:
+            batches: Function that goes through all data: an iterable of (p(x|z), x `[B, *E]`, weights `[B]` or None).
+                It is called once, or once for each pass where one does not suffice.
+
+        Raises:
+            ValueError: For a likelihood that has no scale of its own to set, a frozen one, and data without weight.
+        """
+        raise ValueError(
+            _checks.problem(
+                f"Calibration of {type(self).__name__}",
+                expected="a likelihood whose scale is a number to be found: Gaussian, Laplace or StudentT",
+                received="one without a scale",
+                remedy="There is nothing to calibrate.",
+            )
+        )
 
     def get_config(self) -> dict[str, Any]:
         """See DistributionLayer.get_config."""

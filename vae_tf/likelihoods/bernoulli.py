@@ -41,13 +41,13 @@ class Bernoulli(Likelihood):
     `fit` warns once and names `ContinuousBernoulli`.
 
     Args:
-        event_shape: shape of one example, without the batch axis.
-        decay: see Likelihood.
-        **kwargs: as for every Keras layer.
+        event_shape: Shape of one example, without the batch axis; a number d is `(d,)`.
+        decay: Memory of the running average; see Likelihood.
+        **kwargs: As for every Keras layer.
 
     Raises:
-        ValueError: when data outside [0, 1] are given to `fit`.
-        tf.errors.InvalidArgumentError: when they reach `log_prob` inside a compiled function.
+        ValueError: When data outside [0, 1] are given to `fit`.
+        tf.errors.InvalidArgumentError: When they reach `log_prob` inside a compiled function.
     """
 
     measure = "mass"

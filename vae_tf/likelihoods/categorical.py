@@ -7,7 +7,8 @@ from collections.abc import Callable
 import tensorflow as tf
 import tf_keras as keras
 
-from vae_tf.likelihoods._on_levels import OnLevels, centred, cumulative
+from vae_tf.likelihoods._quantised import OnLevels
+from vae_tf.likelihoods._uniform import centred, cumulative
 
 
 @keras.saving.register_keras_serializable("vae_tf")
@@ -21,13 +22,14 @@ class Categorical(OnLevels):
     the order of the levels, and takes 256 outputs for each 8-bit number: DiscretizedLogistic takes 2.
 
     Args:
-        event_shape: shape of one example, without the batch axis.
-        levels: None for images as stored, whole numbers 0 to 255; L for L levels in [0, 1], k / (L - 1).
-        decay: see Likelihood.
-        **kwargs: as for every Keras layer.
+        event_shape: Shape of one example, without the batch axis; a number d is `(d,)`.
+        levels: Number L of the levels k / (L - 1) in [0, 1]; None (default) for images as stored, whole numbers 0 to
+            255.
+        decay: Memory of the running average; see Likelihood.
+        **kwargs: As for every Keras layer.
 
     Raises:
-        ValueError: for fewer than 2 levels; when data that are no levels are given to `fit`.
+        ValueError: For fewer than 2 levels; when data that are no levels are given to `fit`.
 
     References:
         van den Oord, Kalchbrenner, Kavukcuoglu 2016, "Pixel Recurrent Neural Networks", section 3.3,

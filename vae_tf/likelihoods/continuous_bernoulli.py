@@ -27,12 +27,12 @@ class ContinuousBernoulli(PointwiseLikelihood):
     The parameters are `logits`, l, and `mean`, `1/2 + coth(l/2)/2 - 1/l`, which is not lambda.
 
     Args:
-        event_shape: shape of one example, without the batch axis.
-        decay: see Likelihood.
-        **kwargs: as for every Keras layer.
+        event_shape: Shape of one example, without the batch axis; a number d is `(d,)`.
+        decay: Memory of the running average; see Likelihood.
+        **kwargs: As for every Keras layer.
 
     Raises:
-        ValueError: when data outside [0, 1] are given to `fit`.
+        ValueError: When data outside [0, 1] are given to `fit`.
 
     References:
         Loaiza-Ganem, Cunningham 2019, "The continuous Bernoulli: fixing a pervasive error in variational

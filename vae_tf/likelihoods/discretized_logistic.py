@@ -7,7 +7,8 @@ import tf_keras as keras
 from tensorflow_probability import distributions as tfd
 
 from vae_tf.likelihoods import _logistic
-from vae_tf.likelihoods._on_levels import OnLevels
+from vae_tf.likelihoods._quantised import OnLevels
+from vae_tf.likelihoods.levels import mean_of_levels
 
 
 @keras.saving.register_keras_serializable("vae_tf")
@@ -28,13 +29,14 @@ class DiscretizedLogistic(OnLevels):
     clipped logistic before rounding, which needs no sum.
 
     Args:
-        event_shape: shape of one example, without the batch axis.
-        levels: None for images as stored, whole numbers 0 to 255; L for L levels in [0, 1], k / (L - 1).
-        decay: see Likelihood.
-        **kwargs: as for every Keras layer.
+        event_shape: Shape of one example, without the batch axis; a number d is `(d,)`.
+        levels: Number L of the levels k / (L - 1) in [0, 1]; None (default) for images as stored, whole numbers 0 to
+            255.
+        decay: Memory of the running average; see Likelihood.
+        **kwargs: As for every Keras layer.
 
     Raises:
-        ValueError: for fewer than 2 levels; when data that are no levels are given to `fit`.
+        ValueError: For fewer than 2 levels; when data that are no levels are given to `fit`.
 
     References:
         Kingma et al. 2016, appendix, arXiv 1606.04934. Salimans et al. 2017, section 2.1, arXiv 1701.05517.
@@ -57,9 +59,10 @@ class DiscretizedLogistic(OnLevels):
 
     def mean(self, parameters: dict[str, tf.Tensor]) -> tf.Tensor:
         """See Likelihood.mean."""
-        return _logistic.rounded_mean(parameters["loc"], parameters["scale"], self.levels)
+        return mean_of_levels(_logistic.above, parameters["loc"], parameters["scale"], self.levels)
 
-    def _center(self, p: tfd.Distribution) -> tf.Tensor:
+    def center(self, p: tfd.Distribution) -> tf.Tensor:
+        """See Likelihood.center; the mean before rounding."""
         parameters = self.parameters_of(p)
         return _logistic.clipped_mean(parameters["loc"], parameters["scale"], self.grid)
 

@@ -10,7 +10,7 @@ import tf_keras as keras
 from tensorflow_probability import distributions as tfd
 
 from vae_tf.equivalence import PointwiseLoss
-from vae_tf.likelihoods._quantised import Quantisable
+from vae_tf.likelihoods._location_scale import Quantisable
 
 _LOG_NORM = 0.5 * math.log(2 * math.pi)
 
@@ -32,13 +32,13 @@ class Gaussian(Quantisable):
 
     With `quantised=True` x is that value rounded to the nearest grey level: log p(x|z) is the log of the bin's mass,
     which sums to one over the levels, and can be compared with other likelihoods of 8-bit images. The parameters
-    are then `loc` and `scale`, and E[x|z] the mean of the rounded value. `scale="optimal"` is then the residual of
+    are then `loc` and `scale`, and E[x|z] is the mean of the rounded value. `scale="optimal"` is then the residual of
     `loc`, cut to the range of the levels. That is not the most likely sigma where many values are the lowest or
     highest level: "learned" and "per_pixel" maximise the likelihood.
 
     Args:
-        event_shape: shape of one example, without the batch axis.
-        scale: how sigma is chosen, in the units of the data.
+        event_shape: Shape of one example, without the batch axis; a number d is `(d,)`.
+        scale: Choice of sigma, in the units of the data.
             A positive number: fixed.
             "learned": one trainable log sigma, from sigma = 1.
             "optimal" (default): sigma^2 = the mean squared residual, its closed-form maximum-likelihood
@@ -47,24 +47,32 @@ class Gaussian(Quantisable):
             "per_dimension": a trainable log sigma for each dimension, from sigma = 1.
             "per_pixel": the network puts out sigma as well, twice the channels:
             `min_scale + softplus(raw)`.
-        quantised: whether the data are grey levels.
-        levels: how many, k / (levels - 1) in [0, 1]; None for the whole numbers 0 to 255.
-        min_scale: floor of every sigma that is not fixed: 0.001, about the rounding noise of 8-bit images
-            in [0, 1]. A learned sigma is projected onto it, so that it can grow again.
-        decay: of the running average; see Likelihood.
-        **kwargs: as for every Keras layer.
+            `assign_scale` sets the sigma of "optimal", "learned" and "per_dimension", `calibrate` finds the best one.
+        quantised: Whether the data are grey levels.
+        levels: Number L of the levels k / (L - 1) in [0, 1]; None (default) for images as stored, whole numbers 0 to
+            255. Only with `quantised=True`.
+        min_scale: Floor of every sigma that is not fixed: 0.001, about the rounding noise of 8-bit images
+            in [0, 1]. A trained sigma is projected onto it, so that it can grow again.
+        learning_rate_multiplier: Factor m by which a trained sigma learns faster than the other weights; only with
+            "learned" and "per_dimension". The trained weight is `log(sigma) / m`. Adam moves every weight by about its
+            learning rate, so that log sigma moves m times as fast; plain gradient descent moves it m^2 times as fast.
+            With Adam at 1e-3 and m = 1, log sigma takes a thousand steps from 0 to -1; 10 to 50 suit it.
+        decay: Memory of the running average; see Likelihood.
+        **kwargs: As for every Keras layer.
 
     Raises:
-        ValueError: for a scale that is neither a positive number nor one of the four words, fewer than 2 levels,
-            and quantised data that are no grey levels.
+        ValueError: For a scale that is neither a positive number nor one of the four words, a multiplier beside a scale
+            that is not trained, levels without `quantised=True`, fewer than 2 levels, and quantised data that are no
+            grey levels.
 
     References:
         Optimal sigma: Rybkin, Daniilidis, Levine 2021, "Simple and Effective VAE Training with Calibrated
         Decoders", eq. 5, arXiv 2006.13202.
     """
 
-    def _optimal_scale(self) -> tf.Tensor:
-        return tf.sqrt(self.running_mse)
+    def spread(self, residual: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
+        """See LocationScale.spread: the square, whose mean is sigma^2."""
+        return tf.square(residual)
 
     def density(self, parameters: dict[str, tf.Tensor]) -> tfd.Distribution:
         """See Quantisable.density."""
@@ -82,13 +90,14 @@ class Gaussian(Quantisable):
         """See Quantisable.log_tail."""
         return tfd.Normal(tf.zeros((), t.dtype), 1.0).log_survival_function(t)
 
-    def survival(self, t: tf.Tensor) -> tf.Tensor:
-        """See Quantisable.survival; ONNX has erf but not erfc."""
+    @staticmethod
+    def above(t: tf.Tensor) -> tf.Tensor:
+        """See Quantisable.above; ONNX has erf but not erfc."""
         return 0.5 - 0.5 * tf.math.erf(t * math.sqrt(0.5))
 
     def equivalence(self) -> PointwiseLoss | None:
         """See Likelihood.equivalence; None for quantised data and for a sigma that differs between dimensions."""
-        if self.quantised or self.scale_mode in ("per_dimension", "per_pixel"):
+        if self.quantised or not self.scaling.is_one_number:
             return None
         sigma = float(self.scale)
         constant = self.dims * (math.log(sigma) + _LOG_NORM)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 from tensorflow_probability import distributions as tfd
 
-from vae_tf._means import mean_of_all
 from vae_tf.equivalence import PointwiseLoss
-from vae_tf.likelihoods._quantised import Quantisable
+from vae_tf.likelihoods._location_scale import Quantisable
 
 
 @keras.saving.register_keras_serializable("vae_tf")
@@ -27,33 +25,30 @@ class Laplace(Quantisable):
     With `quantised=True` x is that value rounded to the nearest grey level; see Gaussian.
 
     Args:
-        event_shape: shape of one example, without the batch axis.
-        scale: how b is chosen, in the units of the data; the standard deviation is sqrt(2) b.
+        event_shape: Shape of one example, without the batch axis; a number d is `(d,)`.
+        scale: Choice of b, in the units of the data; the standard deviation is sqrt(2) b.
             A positive number, "learned", "per_dimension" or "per_pixel": as for Gaussian.
             "optimal" (default): b = the mean absolute residual, its closed-form maximum-likelihood value, as a
             running average over batches; the first batch initialises it (b = 1 before that). Quantised data take
             the same formula.
-        quantised: whether the data are grey levels.
-        levels: how many, k / (levels - 1) in [0, 1]; None for the whole numbers 0 to 255.
-        min_scale: floor of every b that is not fixed; see Gaussian.
-        decay: of the running average; see Likelihood.
-        **kwargs: as for every Keras layer.
+        quantised: Whether the data are grey levels.
+        levels: Number L of the levels k / (L - 1) in [0, 1]; None (default) for images as stored, whole numbers 0 to
+            255. Only with `quantised=True`.
+        min_scale: Floor of every b that is not fixed; see Gaussian.
+        learning_rate_multiplier: Factor by which a trained b learns faster; see Gaussian.
+        decay: Memory of the running average; see Likelihood.
+        **kwargs: As for every Keras layer.
 
     Raises:
-        ValueError: for a scale that is neither a positive number nor one of the four words, fewer than 2 levels,
-            and quantised data that are no grey levels.
+        ValueError: As for Gaussian.
     """
 
-    def __init__(self, event_shape: tuple[int, ...], scale: float | str = "optimal", **kwargs: Any) -> None:
-        super().__init__(event_shape, scale, **kwargs)
-        if self.scale_mode == "optimal":
-            self.running_mae = self._statistic("running_mae", 1.0)
+    spread_name = "running_mae"
+    spread_power = 1
 
-    def _optimal_scale(self) -> tf.Tensor:
-        return self.running_mae
-
-    def _fit_scale(self, residual: tf.Tensor, weight: tf.Tensor | None) -> None:
-        self._average(self.running_mae, mean_of_all(tf.abs(residual), weight, self.running_mae))
+    def spread(self, residual: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
+        """See LocationScale.spread: the absolute value, whose mean is b."""
+        return tf.abs(residual)
 
     def density(self, parameters: dict[str, tf.Tensor]) -> tfd.Distribution:
         """See Quantisable.density."""
@@ -71,14 +66,15 @@ class Laplace(Quantisable):
         """See Quantisable.log_tail."""
         return -t - math.log(2)
 
-    def survival(self, t: tf.Tensor) -> tf.Tensor:
-        """See Quantisable.survival."""
+    @staticmethod
+    def above(t: tf.Tensor) -> tf.Tensor:
+        """See Quantisable.above."""
         tail = 0.5 * tf.exp(-tf.abs(t))
         return tf.where(t < 0, 1 - tail, tail)
 
     def equivalence(self) -> PointwiseLoss | None:
         """See Likelihood.equivalence; None for quantised data and for a b that differs between dimensions."""
-        if self.quantised or self.scale_mode in ("per_dimension", "per_pixel"):
+        if self.quantised or not self.scaling.is_one_number:
             return None
         scale = float(self.scale)
         return PointwiseLoss("mae", scale_factor=1 / scale, constant=self.dims * math.log(2 * scale))

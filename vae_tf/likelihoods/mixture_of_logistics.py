@@ -11,7 +11,9 @@ from tensorflow_probability import distributions as tfd
 
 from vae_tf import _checks
 from vae_tf.likelihoods import _logistic
-from vae_tf.likelihoods._on_levels import OnLevels, centred, cumulative
+from vae_tf.likelihoods._quantised import OnLevels
+from vae_tf.likelihoods._uniform import centred, cumulative
+from vae_tf.likelihoods.levels import mean_of_levels
 
 
 @keras.saving.register_keras_serializable("vae_tf")
@@ -29,20 +31,23 @@ class MixtureOfLogistics(OnLevels):
     It costs K times the time and memory; 5 to 10 components are usual.
 
     Args:
-        event_shape: shape of one example, without the batch axis.
-        components: their number K.
-        levels: None for images as stored, whole numbers 0 to 255; L for L levels in [0, 1], k / (L - 1).
-        decay: see Likelihood.
-        **kwargs: as for every Keras layer.
+        event_shape: Shape of one example, without the batch axis; a number d is `(d,)`.
+        components: Number K of the logistics.
+        levels: Number L of the levels k / (L - 1) in [0, 1]; None (default) for images as stored, whole numbers 0 to
+            255.
+        decay: Memory of the running average; see Likelihood.
+        **kwargs: As for every Keras layer.
 
     Raises:
-        ValueError: for no components, or fewer than 2 levels; when data that are no levels are given to `fit`.
+        ValueError: For no components, or fewer than 2 levels; when data that are no levels are given to `fit`.
 
     References:
         Salimans et al. 2017, section 2.1, arXiv 1701.05517.
     """
 
-    def __init__(self, event_shape: tuple[int, ...], components: int, levels: int | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, event_shape: int | tuple[int, ...], components: int, levels: int | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(event_shape, levels, **kwargs)
         if components == 0:
             raise ValueError(
@@ -85,9 +90,10 @@ class MixtureOfLogistics(OnLevels):
     def mean(self, parameters: dict[str, tf.Tensor]) -> tf.Tensor:
         """See Likelihood.mean."""
         weights = tf.nn.softmax(parameters["logits"])
-        return _logistic.rounded_mean(parameters["locs"], parameters["scales"], self.levels, weights)
+        return mean_of_levels(_logistic.above, parameters["locs"], parameters["scales"], self.levels, weights)
 
-    def _center(self, p: tfd.Distribution) -> tf.Tensor:
+    def center(self, p: tfd.Distribution) -> tf.Tensor:
+        """See Likelihood.center; the mean before rounding."""
         parameters = self.parameters_of(p)
         means = _logistic.clipped_mean(parameters["locs"], parameters["scales"], self.grid)
         return tf.reduce_sum(tf.nn.softmax(parameters["logits"]) * means, axis=-1)

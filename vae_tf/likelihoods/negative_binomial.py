@@ -38,24 +38,27 @@ class NegativeBinomial(Counts):
     `[B, 1]` (in models of your own; the decoder of a VAE sees z alone), or raw alone: then library is
     `running_library`, a running mean of the training totals (1 at first).
     In a VAE the library of an example is its own total, scVI's observed library size: `given` makes of p(x|z) the
-    p(x|z, library = sum(x)), a mass over x once the library is fixed, and that is what is trained and reported.
+    p(x|z, library = sum(x)), and that is what is trained and reported. It is a plug-in score and no mass (`measure` is
+    "score"): for one library it sums to 1 over x, but each x is scored at another, its own, and over all x the sum is
+    above 1. It compares models with a library size on the same data, and nothing else: a Poisson beside it is at a
+    disadvantage, and it has no bits per dimension.
 
     Use it for counts that vary more than Poisson's; with alpha known to be 0, use Poisson.
 
     Args:
-        event_shape: shape of one example, without the batch axis.
-        library_size: whether the mean is a library size times a share.
-        dispersion: how alpha is chosen.
+        event_shape: Shape of one example, without the batch axis; a number d is `(d,)`.
+        library_size: Whether the mean is a library size times a share.
+        dispersion: Choice of alpha.
             "per_dimension" (default): a trained number for each dimension, from 1.
             "network": the network puts out alpha as well, twice the channels.
             A positive number: fixed.
-        min_dispersion: floor of a trained alpha, `min_dispersion + exp(raw)`, linear in raw beyond raw = 0:
+        min_dispersion: Floor of a trained alpha, `min_dispersion + exp(raw)`, linear in raw beyond raw = 0:
             at 1e-6 the variance of a mean of 10,000 is 1 % above Poisson's.
-        decay: see Likelihood.
-        **kwargs: as for every Keras layer.
+        decay: Memory of the running average; see Likelihood.
+        **kwargs: As for every Keras layer.
 
     Raises:
-        ValueError: for a dispersion that is neither a positive number nor one of the two words, or a library
+        ValueError: For a dispersion that is neither a positive number nor one of the two words, or a library
             of another shape; when negative or fractional numbers are given to `fit`.
 
     References:
@@ -67,7 +70,7 @@ class NegativeBinomial(Counts):
 
     def __init__(
         self,
-        event_shape: tuple[int, ...],
+        event_shape: int | tuple[int, ...],
         *,
         library_size: bool = False,
         dispersion: float | str = "per_dimension",
@@ -86,8 +89,8 @@ class NegativeBinomial(Counts):
         if dispersion == "per_dimension":
             self.raw_dispersion = self.add_weight("raw_dispersion", self.event_shape, initializer="zeros")
         if self.library_size:
-            self.support = "counts, given their total"
-            self.running_library = self._statistic("running_library", 1.0)
+            self.measure, self.support = "score", "counts, each example scored at its own total"
+            self.running_library = self.statistic("running_library", 1.0)
 
     @property
     def parameter_shape(self) -> tuple[int, ...]:
@@ -124,7 +127,7 @@ class NegativeBinomial(Counts):
         """p(x|z) with the means of each example scaled to the sum `library`, `[B]` or `[B, 1]`.
 
         Raises:
-            ValueError: for a library of another shape, or a layer without `library_size=True`.
+            ValueError: For a library of another shape, or a layer without `library_size=True`.
         """
         library = tf.cast(library, self.compute_dtype)
         if not self.library_size or library.shape[1:] not in ((), (1,)):
@@ -149,11 +152,10 @@ class NegativeBinomial(Counts):
     def _total(self, x: tf.Tensor) -> tf.Tensor:
         return tf.reduce_sum(tf.cast(x, self.compute_dtype), axis=tuple(range(1, len(self.event_shape) + 1)))
 
-    def update(self, p: tfd.Distribution, x: tf.Tensor, weight: tf.Tensor | None = None) -> tfd.Distribution:
-        """See Likelihood.update."""
-        p = super().update(p, x, weight)
+    def refit(self, p: tfd.Distribution, x: tf.Tensor, weight: tf.Tensor | None) -> tfd.Distribution:
+        """See Likelihood.refit."""
         if self.library_size:
-            self._average(self.running_library, mean_of_all(self._total(x), weight, self.running_library))
+            self.average(self.running_library, mean_of_all(self._total(x), weight, self.running_library))
         return p
 
     def log_mass(self, x: tf.Tensor, parameters: dict[str, tf.Tensor]) -> tf.Tensor:

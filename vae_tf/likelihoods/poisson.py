@@ -29,12 +29,12 @@ class Poisson(Counts):
     as those of genes and words do, NegativeBinomial. 8-bit images are no counts: DiscretizedLogistic.
 
     Args:
-        event_shape: shape of one example, without the batch axis.
-        decay: see Likelihood.
-        **kwargs: as for every Keras layer.
+        event_shape: Shape of one example, without the batch axis; a number d is `(d,)`.
+        decay: Memory of the running average; see Likelihood.
+        **kwargs: As for every Keras layer.
 
     Raises:
-        ValueError: when negative or fractional numbers are given to `fit`.
+        ValueError: When negative or fractional numbers are given to `fit`.
     """
 
     @property

@@ -12,7 +12,6 @@ from scipy import special
 from tensorflow_probability import distributions as tfd
 
 from vae_tf import _checks
-from vae_tf._means import mean_of_all
 from vae_tf.likelihoods._location_scale import LocationScale
 
 
@@ -28,27 +27,33 @@ class StudentT(LocationScale):
     As df grows it tends to Gaussian(scale=sigma), at a distance of order 1/df.
 
     Args:
-        event_shape: shape of one example, without the batch axis.
-        df: degrees of freedom, a number above 1: at 1, the Cauchy distribution, E[x|z] does not exist. 3 to 10 suit
+        event_shape: Shape of one example, without the batch axis; a number d is `(d,)`.
+        df: Degrees of freedom, a number above 1: at 1, the Cauchy distribution, E[x|z] does not exist. 3 to 10 suit
             data with outliers.
-        scale: how sigma is chosen, in the units of the data.
+        scale: Choice of sigma, in the units of the data.
             A positive number, "learned", "per_dimension" or "per_pixel": as for Gaussian.
             "optimal" (default): one EM step for each batch, `sigma^2 <- mean((df + 1) r^2 / (df + r^2 / sigma^2))`
             with residuals r, as a running average over batches, from sigma = 1. There is no closed form, but the
             maximum-likelihood value is where these steps come to rest.
-        min_scale: floor of every sigma that is not fixed; see Gaussian.
-        decay: of the running average; see Likelihood.
-        **kwargs: as for every Keras layer.
+        min_scale: Floor of every sigma that is not fixed; see Gaussian.
+        learning_rate_multiplier: Factor by which a trained sigma learns faster; see Gaussian.
+        decay: Memory of the running average; see Likelihood.
+        **kwargs: As for every Keras layer.
 
     Raises:
-        ValueError: for a df that is not above 1, and a scale that is neither a positive number nor one of the words.
+        ValueError: For a df that is not above 1, and as for Gaussian.
 
     References:
         The EM step: Liu and Rubin 1995, "ML Estimation of the t Distribution Using EM and Its Extensions, ECM and
         ECME", Statistica Sinica 5, section 2.
     """
 
-    def __init__(self, event_shape: tuple[int, ...], df: float, scale: float | str = "optimal", **kwargs: Any) -> None:
+    spread_name = "running_square"
+    spread_needs_scale = True
+
+    def __init__(
+        self, event_shape: int | tuple[int, ...], df: float, scale: float | str = "optimal", **kwargs: Any
+    ) -> None:
         super().__init__(event_shape, scale, **kwargs)
         self.df = _checks.finite_float("df", df)
         if self.df <= 1:
@@ -60,16 +65,11 @@ class StudentT(LocationScale):
                     remedy="Pass df=1.5, say, for the heaviest tails.",
                 )
             )
-        if self.scale_mode == "optimal":
-            self.running_square = self._statistic("running_square", 1.0)
 
-    def _optimal_scale(self) -> tf.Tensor:
-        return tf.sqrt(self.running_square)
-
-    def _fit_scale(self, residual: tf.Tensor, weight: tf.Tensor | None) -> None:
+    def spread(self, residual: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
+        """See LocationScale.spread: the square as an EM step weighs it, whose mean is the next sigma^2."""
         square = tf.square(residual)
-        step = (self.df + 1) * square / (self.df + square / tf.square(self.scale))
-        self._average(self.running_square, mean_of_all(step, weight, self.running_square))
+        return (self.df + 1) * square / (self.df + square / tf.square(scale))
 
     def pointwise_log_prob(self, x: tf.Tensor, parameters: dict[str, tf.Tensor]) -> tf.Tensor:
         """See PointwiseLikelihood.pointwise_log_prob; in float64, where squares neither overflow nor cancel."""

@@ -139,8 +139,9 @@ def _expected_terms(vae: VAE, moment: tf.Tensor, weights: tf.Tensor, variance: t
         - 2 * tf.reduce_sum(loadings * tf.transpose(product))
         + tf.reduce_sum(gram * (mean_moment + tf.linalg.diag(variance)))
     )
-    likelihood.running_mse.assign(tf.maximum(tf.stop_gradient(residual), 0.0) / likelihood.dims)  # rounding
-    likelihood.update_count.assign_add(1.0)
+    if likelihood.trainable:
+        likelihood.running_mse.assign(tf.maximum(tf.stop_gradient(residual), 0.0) / likelihood.dims)  # rounding
+        likelihood.update_count.assign_add(1.0)
     sigma = likelihood.scale
     constant = tf.math.log(sigma) + 0.5 * math.log(2 * math.pi)
     distortion = residual / (2 * tf.square(sigma)) + likelihood.dims * constant

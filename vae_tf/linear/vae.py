@@ -58,7 +58,7 @@ class LinearVAE(VAE):
     def __init__(
         self,
         latent_dim: int,
-        event_shape: tuple[int, ...],
+        event_shape: int | tuple[int, ...],
         *,
         scale: float | str = "optimal",
         objective: Objective | None = None,
@@ -250,7 +250,7 @@ class LinearVAE(VAE):
             "name": self.name,
             "latent_dim": self.latent_dim,
             "event_shape": list(self.event_shape),
-            "scale": self.likelihood.scale_mode,
+            "scale": self.likelihood.get_config()["scale"],
             "objective": keras.saving.serialize_keras_object(self.objective),
             "min_scale": self.likelihood.min_scale,
             "frozen": [part.name for part in (self.encoder, self.decoder) if not part.trainable],

@@ -99,7 +99,7 @@ def _check_law(likelihood: Likelihood, support: np.ndarray | None, num_samples: 
     rng = np.random.default_rng(seed)
     inputs = _inputs(single, rng, 1)
     p = single(inputs)
-    mass = single.measure == "mass"
+    mass = single.measure != "density"
     if support is None:
         support = float(p.mean()[0, 0]) + np.sinh(np.linspace(-14, 14, 40001))
     values = np.asarray(support, np.float32)

@@ -1,4 +1,4 @@
-"""What the numpy half of a likelihood is made of."""
+"""The parts of the numpy half of a likelihood."""
 
 from __future__ import annotations
 
@@ -33,3 +33,9 @@ def normal_noise(rng: np.random.Generator, num_samples: int, event_shape: tuple[
 def uniform_noise(rng: np.random.Generator, num_samples: int, event_shape: tuple[int, ...]) -> Array:
     """Uniform on [0, 1), float32."""
     return rng.random((num_samples, *event_shape), dtype=np.float32)
+
+
+def outside(family: str, expected: str, x: Array) -> ValueError:
+    """The error of data that a likelihood has neither density nor mass for."""
+    remedy = "Pass data as the model was trained on."
+    return ValueError(f"Data for {family}: expected {expected}, received [{x.min():g}, {x.max():g}]. {remedy}")

@@ -8,21 +8,20 @@ from collections.abc import Callable
 import numpy as np
 
 from vae_tf_onnx.families._base import Array, Config, Family, Parameters, normal_noise, uniform_noise
-
-_TOLERANCE = 1e-3  # of a level, as in vae_tf
+from vae_tf_onnx.families.levels import Levels
 
 
 def gaussian(config: Config) -> Family:
     """See vae_tf.likelihoods.Gaussian."""
     if config.get("quantised", False):
-        return _quantised("Gaussian", config["levels"], normal_noise, _normal_log_tail)
+        return _quantised(Levels.of("Gaussian", config), normal_noise, _normal_log_tail)
     return Family({"mean": (), "scale": ()}, normal_noise, _location_scale, _gaussian_log_prob)
 
 
 def laplace(config: Config) -> Family:
     """See vae_tf.likelihoods.Laplace."""
     if config.get("quantised", False):
-        return _quantised("Laplace", config["levels"], _laplace_noise, _laplace_log_tail)
+        return _quantised(Levels.of("Laplace", config), _laplace_noise, _laplace_log_tail)
     return Family({"mean": (), "scale": ()}, _laplace_noise, _location_scale, _laplace_log_prob)
 
 
@@ -104,46 +103,19 @@ def _continuous_bernoulli_observe(noise: Array, p: Parameters) -> Array:
 
 
 def _quantised(
-    name: str,
-    levels: int | None,
+    levels: Levels,
     noise: Callable[[np.random.Generator, int, tuple[int, ...]], Array],
     log_tail: Callable[[Array], Array],
 ) -> Family:
-    """The mass that a symmetric density gives to the bin of a grey level; see vae_tf.likelihoods.Gaussian."""
-    count, peak = (256, 255.0) if levels is None else (int(levels), 1.0)
-    width = peak / (count - 1)
+    """A likelihood that gives a level the mass of its bin; see vae_tf.likelihoods.Gaussian."""
 
     def observe(noise: Array, p: Parameters) -> Array:
-        x = p["loc"] + p["scale"] * noise
-        return (np.clip(np.rint(x / np.float32(width)), 0, count - 1) * width).astype(np.float32)
-
-    def log_survival(t: Array) -> Array:
-        tail = log_tail(np.abs(t))
-        with np.errstate(divide="ignore"):  # log(1 - 1) in the branch not taken
-            return np.where(t < 0, np.log1p(-np.exp(tail)), tail)
+        return levels.nearest(p["loc"] + p["scale"] * noise)
 
     def log_prob(x: Array, p: Parameters) -> Array:
-        loc, scale = p["loc"].astype(np.float64), p["scale"].astype(np.float64)
-        index = np.rint(x.astype(np.float64) / width)
-        if np.any(np.abs(x / width - index) > _TOLERANCE) or np.any((index < 0) | (index > count - 1)):
-            raise ValueError(
-                f"Data for {name}: expected {count} levels from 0 to {peak:g}, received other values in "
-                f"[{x.min():g}, {x.max():g}]. Round them to levels."
-            )
-        lower, upper = ((index - 0.5) * width - loc) / scale, ((index + 0.5) * width - loc) / scale
-        lowest, highest = index == 0, index == count - 1
-        mirrored = lowest | (~highest & (lower + upper < 0))
-        near, far = np.where(mirrored, -upper, lower), np.where(mirrored, -lower, upper)
-        log_above = log_survival(near)
-        return log_above + np.where(lowest | highest, 0.0, _log_one_minus_exp(log_survival(far) - log_above))
+        return levels.log_bin_mass(levels.index(x), p["loc"], p["scale"], log_tail)
 
     return Family({"mean": (), "loc": (), "scale": ()}, noise, observe, log_prob)
-
-
-def _log_one_minus_exp(a: Array) -> Array:
-    """log(1 - exp(a)) for a < 0."""
-    with np.errstate(divide="ignore"):
-        return np.where(a > -math.log(2), np.log(-np.expm1(a)), np.log1p(-np.exp(a)))
 
 
 def _laplace_log_tail(t: Array) -> Array:

@@ -5,47 +5,19 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
-from vae_tf_onnx.families._base import Array, Config, Family, Parameters, uniform_noise
+from vae_tf_onnx.families._base import Array, Config, Family, Parameters, outside, uniform_noise
+from vae_tf_onnx.families.levels import Levels
 
 _HALF_STEP = 2.0**-25  # of uniform float32 noise, which may be 0
-_TOLERANCE = 1e-3  # of a level
 _COUNTS = "whole numbers of at least 0"
-
-
-@dataclass(frozen=True)
-class _Levels:
-    """See vae_tf.likelihoods.levels.Levels."""
-
-    family: str
-    count: int
-    peak: float
-
-    @property
-    def width(self) -> float:
-        return self.peak / (self.count - 1)
-
-    def index(self, x: Array) -> Array:
-        index = np.rint(x.astype(np.float64) / self.width)
-        if not np.all((np.abs(x / self.width - index) < _TOLERANCE) & (index >= 0) & (index < self.count)):
-            raise _outside(self.family, f"{self.count} levels from 0 to {self.peak:g}", x)
-        return index
-
-    def nearest(self, x: Array) -> Array:
-        return (np.clip(np.rint(x / self.width), 0, self.count - 1) * self.width).astype(np.float32)
-
-
-def _levels(family: str, config: Config) -> _Levels:
-    levels = config["levels"]
-    return _Levels(family, 256, 255.0) if levels is None else _Levels(family, int(levels), 1.0)
 
 
 def discretized_logistic(config: Config) -> Family:
     """See vae_tf.likelihoods.DiscretizedLogistic."""
-    levels = _levels("DiscretizedLogistic", config)
+    levels = Levels.of("DiscretizedLogistic", config)
 
     def observe(noise: Array, p: Parameters) -> Array:
         return levels.nearest(_quantile(noise, p["loc"], p["scale"]))
@@ -58,7 +30,7 @@ def discretized_logistic(config: Config) -> Family:
 
 def mixture_of_logistics(config: Config) -> Family:
     """See vae_tf.likelihoods.MixtureOfLogistics."""
-    levels, count = _levels("MixtureOfLogistics", config), int(config["components"])
+    levels, count = Levels.of("MixtureOfLogistics", config), int(config["components"])
 
     def noise(rng: np.random.Generator, num_samples: int, event_shape: tuple[int, ...]) -> Array:
         return uniform_noise(rng, num_samples, (*event_shape, 2))
@@ -78,7 +50,7 @@ def mixture_of_logistics(config: Config) -> Family:
 
 def categorical(config: Config) -> Family:
     """See vae_tf.likelihoods.Categorical."""
-    levels = _levels("Categorical", config)
+    levels = Levels.of("Categorical", config)
 
     def observe(noise: Array, p: Parameters) -> Array:
         return (_pick(noise, p["logits"]) * levels.width).astype(np.float32)
@@ -104,7 +76,7 @@ def poisson(config: Config) -> Family:
 
 
 def negative_binomial(config: Config) -> Family:
-    """See vae_tf.likelihoods.NegativeBinomial; with a library size, log_prob is at the total of x."""
+    """See vae_tf.likelihoods.NegativeBinomial; with a library size log_prob is a score of x at its own total."""
     names, library_size = ("mean", "dispersion"), config["library_size"]
 
     def draw(rng: np.random.Generator, mean: Array, dispersion: Array) -> Array:
@@ -120,8 +92,8 @@ def negative_binomial(config: Config) -> Family:
     return Family(dict.fromkeys(names, ()), _seeds, functools.partial(_observe_counts, draw, names), log_prob)
 
 
-def _log_mass(index: Array, loc: Array, scale: Array, levels: _Levels) -> Array:
-    """See vae_tf.likelihoods._logistic.log_mass."""
+def _log_mass(index: Array, loc: Array, scale: Array, levels: Levels) -> Array:
+    """The form of Levels.log_bin_mass that the logistic has; see vae_tf.likelihoods._logistic.log_mass."""
     scale = scale.astype(np.float64)
     distance = index * levels.width - loc.astype(np.float64)
     log_below = -np.logaddexp(0, (-0.5 * levels.width - distance) / scale)
@@ -186,10 +158,5 @@ _log_gamma = np.vectorize(math.lgamma, otypes=[np.float64])
 
 def _counts(family: str, x: Array) -> Array:
     if not np.all((x >= 0) & (x < np.inf) & (x == np.rint(x))):
-        raise _outside(family, _COUNTS, x)
+        raise outside(family, _COUNTS, x)
     return x.astype(np.float64)
-
-
-def _outside(family: str, expected: str, x: Array) -> ValueError:
-    remedy = "Pass data as the model was trained on."
-    return ValueError(f"Data for {family}: expected {expected}, received [{x.min():g}, {x.max():g}]. {remedy}")

@@ -182,14 +182,13 @@ def test_where_nothing_collapsed_it_is_there_as_well():
 def test_every_sigma_is_read_off_the_likelihood(mode):
     vae = linear_vae(Gaussian((DIMS,), mode))
     sigma = np.linspace(0.4, 1.5, DIMS)
-    if mode == "learned":
-        vae.likelihood.log_scale.assign(math.log(0.5))
-    elif mode == "optimal":
-        vae.likelihood.running_mse.assign(0.25)
+    if mode in ("learned", "optimal"):
+        vae.likelihood.assign_scale(0.5)
     elif mode == "per_dimension":
-        vae.likelihood.log_scale.assign(np.log(sigma))
+        vae.likelihood.assign_scale(sigma)
     elif mode == "per_pixel":
-        vae.likelihood.running_scale.assign(sigma)
+        raw = np.concatenate([0 * sigma, np.log(np.expm1(sigma - vae.likelihood.min_scale))])
+        vae.likelihood.update(vae.likelihood(raw[None].astype(np.float32)), np.zeros((1, DIMS), np.float32))
     expected = collapse.linear_prediction(X, sigma if mode in ("per_dimension", "per_pixel") else 0.5, latent_dim=4)
     found = prediction_for(vae, X)
     assert found.survivors == expected.survivors
@@ -200,7 +199,7 @@ def test_advice_counts_the_same_eigenvalues():
     """A sigma for each dimension, which the eigenvalues of x alone would count otherwise."""
     sigma, _ = SIGMAS["each its own"]
     vae = linear_vae(Gaussian((DIMS,), "per_dimension"), latents=6)
-    vae.likelihood.log_scale.assign(np.log(sigma))
+    vae.likelihood.assign_scale(sigma)
     raw = np.log(np.expm1(1 - 1e-5))  # softplus makes it a scale of 1: the prior's
     vae.encoder.set_weights([np.zeros((DIMS, 12)), np.repeat([0.0, raw], 6)])
     report = collapse.diagnose(vae, X)

@@ -227,7 +227,7 @@ def test_weights_of_another_shape_in_a_dataset_are_refused():
 )
 def test_what_are_no_numbers_is_refused_by_name(data):
     for entry in (lambda vae: vae.fit(data, verbose=0), lambda vae: vae.encode(data)):
-        with pytest.raises((TypeError, ValueError), match="expected .* received"):
+        with pytest.raises((TypeError, ValueError), match=r"expected .* received"):
             entry(tiny_vae())
 
 

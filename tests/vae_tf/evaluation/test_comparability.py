@@ -29,8 +29,31 @@ def test_counts_given_their_total_are_no_counts():
         for make in (functools.partial(NegativeBinomial, library_size=True), Poisson)
     )
     x = np.random.default_rng(0).poisson(3.0, (4, *SHAPE)).astype(np.float32)
-    with pytest.raises(ValueError, match="counts, given their total"):
+    with pytest.raises(
+        ValueError,
+        match=r"a score \(plug-in score, counts, each .* stands beside others of its kind",
+    ):
         evaluation.compare({"poisson": poisson, "library": library}, x, num_samples=2)
+
+
+def test_a_plug_in_score_is_called_one_and_has_no_bits():
+    vae = make_vae(NegativeBinomial(SHAPE, library_size=True), latent_dim=2)
+    x = np.random.default_rng(0).poisson(3.0, (4, *SHAPE)).astype(np.float32)
+    estimate = evaluation.log_likelihood(vae, x, 2, progress=False)
+    assert (estimate.measure, estimate.data_scale) == (
+        "score",
+        "plug-in score, counts, each example scored at its own total",
+    )
+    table = evaluation.compare({"a": vae, "b": vae}, x, num_samples=2, progress=False)
+    assert str(table).count("plug-in score") == 2
+    refusals = (
+        lambda: evaluation.bits_per_dim(vae, x, 2, progress=False),
+        lambda: evaluation.compare({"a": vae, "b": vae}, x, quantity="bits_per_dim", num_samples=2, progress=False),
+        lambda: estimate.in_bits(64),
+    )
+    for refused in refusals:
+        with pytest.raises(ValueError, match=r"Bits per dimension: expected a density or a mass, .* received a score"):
+            refused()
 
 
 def test_bits_per_dimension_do_not_depend_on_the_scale_of_the_data():

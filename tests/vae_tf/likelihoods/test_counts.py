@@ -136,6 +136,23 @@ def test_given_the_data_the_library_is_their_total():
     assert plain.given(p, x) is p
 
 
+def test_with_a_library_size_it_is_a_score_and_no_mass():
+    """Every x is scored at its own total: over all x that is more than a probability."""
+    x = np.stack(np.meshgrid(np.arange(60.0), np.arange(60.0)), axis=-1).reshape(-1, 2).astype(np.float32)
+    sums = {}
+    for name, arguments in {"mass": {}, "score": {"library_size": True}}.items():
+        likelihood = NegativeBinomial((2,), dispersion=0.3, **arguments)
+        assert likelihood.measure == name
+        p = likelihood.given(likelihood(np.zeros((len(x), 2), np.float32)), x)
+        sums[name] = np.exp(p.log_prob(x).numpy().astype(np.float64)).sum()
+        if name == "score":
+            at_five = likelihood([np.zeros((len(x), 2), np.float32), np.full(len(x), 5.0, np.float32)])
+            assert np.exp(at_five.log_prob(x).numpy().astype(np.float64)).sum() == pytest.approx(1, abs=1e-4)
+            assert likelihood.support == "counts, each example scored at its own total"
+    assert sums["mass"] == pytest.approx(1, abs=1e-4)
+    assert sums["score"] > 2
+
+
 def test_the_running_library_follows_the_totals():
     likelihood = NegativeBinomial((5,), library_size=True)
     x = np.float32([[2] * 5, [4] * 5, [1e3] * 5])

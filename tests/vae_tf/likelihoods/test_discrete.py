@@ -6,7 +6,9 @@ import pytest
 import tensorflow as tf
 from discrete_cases import CASES, extreme_inputs, gradient, numpy_parameters, twin
 
-from vae_tf.likelihoods import Categorical, DiscretizedLogistic, MixtureOfLogistics, _logistic
+from vae_tf.likelihoods import Categorical, DiscretizedLogistic, MixtureOfLogistics, _logistic, levels
+from vae_tf.likelihoods.levels import mean_of_levels
+from vae_tf_onnx.families import levels as twin_levels
 
 LEVELLED = {
     "logistic": (lambda levels: DiscretizedLogistic((1,), levels), discrete_cases.discretized_logistic),
@@ -34,13 +36,13 @@ def test_extreme_masses_on_levels(name, levels):
 
 @pytest.mark.parametrize("name", LEVELLED)
 def test_the_mean_is_the_sum_over_levels(name):
-    """And `_center`, which training takes for it, is within half a level of that of a discretised logistic."""
+    """And `center`, which training takes for it, is within half a level of that of a discretised logistic."""
     likelihood = LEVELLED[name][0](16)
     p = likelihood(np.random.default_rng(1).normal(size=(50, *likelihood.parameter_shape)).astype(np.float32))
     values = np.arange(16, dtype=np.float32) / 15
     masses = np.exp(p.log_prob(np.broadcast_to(values[:, None, None], (16, 50, 1))).numpy().astype(np.float64))
     np.testing.assert_allclose(p.mean()[:, 0], (masses * values[:, None]).sum(axis=0), rtol=1e-5)
-    assert np.abs(likelihood._center(p) - p.mean()).max() <= 0.5 / 15
+    assert np.abs(likelihood.center(p) - p.mean()).max() <= 0.5 / 15
 
 
 @pytest.mark.parametrize("name", LEVELLED)
@@ -147,18 +149,30 @@ def test_sixteen_bit_levels_are_levels_in_float32():
     assert np.isfinite(log_prob).all()
 
 
+def test_the_twins_take_what_the_package_takes():
+    """One tolerance on both sides: float32 stores k / 65535 up to 0.002 of a level off."""
+    assert twin_levels.TOLERANCE == levels.TOLERANCE
+    likelihood = DiscretizedLogistic((1,), levels=65536)
+    x = (np.arange(65536) / 65535).astype(np.float32)[:, None]
+    parameters = numpy_parameters(likelihood, likelihood(np.zeros((1, 2), np.float32)))
+    assert np.isfinite(twin(likelihood).log_prob(x, parameters)).all()
+    off = (np.float32([[1000.0, 1000.5]]).T / 65535)[1:]
+    with pytest.raises(ValueError, match="expected 65536 levels"):
+        twin(likelihood).log_prob(off, parameters)
+
+
 @pytest.mark.parametrize("mixture", [False, True])
 def test_a_mean_keeps_its_shape_whatever_shapes_came_before(mixture):
     """The compiled mean gives up on shapes once it has seen inputs of several ranks; ONNX needs them."""
     for rank in range(2, 7):
         loc = tf.fill((2,) * rank, 0.5)
         weights = tf.fill((2,) * rank, 0.5) if mixture else None
-        _logistic.rounded_mean(loc, loc, 4, weights)
+        mean_of_levels(_logistic.above, loc, loc, 4, weights)
     spec = tf.TensorSpec((None, 3, 2, 5))
 
     @tf.function(input_signature=[spec])
     def mean(loc):
-        value = _logistic.rounded_mean(loc, loc, 4, loc if mixture else None)
+        value = mean_of_levels(_logistic.above, loc, loc, 4, loc if mixture else None)
         assert value.shape.as_list() == ([None, 3, 2] if mixture else [None, 3, 2, 5])
         return value
 

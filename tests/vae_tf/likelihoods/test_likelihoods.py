@@ -91,12 +91,13 @@ def test_optimal_scale_stays_at_its_floor():
 
 def test_learned_scale_is_projected_onto_its_floor_and_can_leave_it():
     likelihood = Gaussian((1,), scale="learned", min_scale=0.01)
-    likelihood.log_scale.assign(-20.0)
-    likelihood.log_scale.assign(likelihood.log_scale.constraint(likelihood.log_scale))
+    (weight,) = likelihood.trainable_weights
+    weight.assign(-20.0)
+    weight.assign(weight.constraint(weight))
     assert float(likelihood.scale) == pytest.approx(0.01, rel=1e-5)
     with tf.GradientTape() as tape:
         loss = vae_tf.negative_log_prob(np.ones((1, 1), np.float32), likelihood(np.zeros((1, 1), np.float32)))
-    assert float(tape.gradient(loss, likelihood.log_scale)) < 0, "the residual is 1: sigma wants to grow"
+    assert float(tape.gradient(loss, weight)) < 0, "the residual is 1: sigma wants to grow"
 
 
 @pytest.mark.parametrize("scale", [0, -1.0, float("nan"), float("inf"), True, None, "best", [1.0]])
@@ -105,10 +106,39 @@ def test_bad_scales(scale):
         Gaussian(SHAPE, scale=scale)
 
 
-@pytest.mark.parametrize("shape", [(), (8, 0, 1), (8, -1), (8.5,), "88", 3, None])
+@pytest.mark.parametrize("shape", [(), (8, 0, 1), (8, -1), (8.5,), "88", 0, True, None])
 def test_bad_shapes(shape):
     with pytest.raises(ValueError, match="event_shape: expected"):
         Gaussian(shape, scale=1.0)
+
+
+@pytest.mark.parametrize(
+    ("shape", "remedy"),
+    [
+        ((None, 2), r"received \(None, 2\)\. Leave out the batch axis: event_shape=\(2,\)"),
+        ((None, 8, 8, 1), r"Leave out the batch axis: event_shape=\(8, 8, 1\)"),
+        ((8, None, 1), "Every size must be known"),
+        ((8, 0), r"received \(8, 0\)\. Pass the shape of one example"),
+    ],
+)
+def test_the_remedy_for_a_shape(shape, remedy):
+    for make in (Gaussian, Bernoulli):
+        with pytest.raises(ValueError, match=f"event_shape: expected whole numbers of at least 1 .*{remedy}"):
+            make(shape)
+    with pytest.raises(ValueError, match=f"event_shape: expected .*{remedy}"):
+        vae_tf.networks.mlp_encoder(shape, vae_tf.posteriors.DiagonalNormal(2))
+
+
+def test_a_number_of_dimensions_is_a_shape():
+    likelihood = Gaussian(13)
+    assert likelihood.event_shape == Gaussian(np.int64(13)).event_shape == (13,)
+    assert Gaussian.from_config(likelihood.get_config()).event_shape == (13,)
+    assert vae_tf.likelihoods.StudentT(13, df=3.0).event_shape == (13,)
+    assert vae_tf.LinearVAE(2, 13).event_shape == (13,)
+    encoder = vae_tf.networks.mlp_encoder(13, vae_tf.posteriors.DiagonalNormal(2), hidden=(4,))
+    assert encoder.input_shape == (None, 13)
+    with pytest.raises(ValueError, match="convolutional network"):
+        vae_tf.networks.conv_encoder(13, vae_tf.posteriors.DiagonalNormal(2))
 
 
 def test_too_few_network_outputs():

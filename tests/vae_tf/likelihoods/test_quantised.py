@@ -40,7 +40,7 @@ def test_masses_sum_to_one_and_have_the_mean(family):
 
 def test_gradient_of_a_mass_is_the_difference_of_densities():
     x, loc, scale = grid([0.0, 100 / 255, 1.0], [-0.3, 0.39, 0.6], [0.05, 0.2])
-    gradient = gradients(Gaussian((1,), quantised=True), x, {"loc": loc, "scale": scale})
+    gradient = gradients(Gaussian((1,), quantised=True, levels=256), x, {"loc": loc, "scale": scale})
     lower = np.where(x == 0, -np.inf, x.astype(np.float64) - 0.5 / 255)
     upper = np.where(x == 1, np.inf, x.astype(np.float64) + 0.5 / 255)
     above = stats.norm.pdf(lower, loc, scale) - stats.norm.pdf(upper, loc, scale)
@@ -58,7 +58,7 @@ def test_quantised_data_as_they_are_stored():
 
 @pytest.mark.parametrize("family", [Gaussian, Laplace])
 def test_quantised_refuses_what_is_no_level(family):
-    likelihood = family((2,), scale=0.1, quantised=True)
+    likelihood = family((2,), scale=0.1, quantised=True, levels=256)
     x = np.array([[0.5, 1.0]], np.float32)
     message = f"Data for {family.__name__}: expected 256 levels"
     with pytest.raises(ValueError, match=message):
@@ -73,7 +73,7 @@ def test_quantised_refuses_what_is_no_level(family):
 
 
 def test_what_quantised_changes():
-    plain, quantised = Gaussian(SHAPE), Gaussian(SHAPE, quantised=True)
+    plain, quantised = Gaussian(SHAPE), Gaussian(SHAPE, quantised=True, levels=256)
     assert (plain.measure, quantised.measure) == ("density", "mass")
     inputs = np.zeros((1, *SHAPE), np.float32)
     assert list(plain.parameters(inputs)) == ["mean", "scale"]
@@ -84,7 +84,7 @@ def test_what_quantised_changes():
 
 
 def test_a_quantised_model_trains():
-    vae = make_vae(Gaussian(SHAPE, quantised=True))
+    vae = make_vae(Gaussian(SHAPE, quantised=True, levels=256))
     x = (np.random.default_rng(0).integers(0, 256, (64, *SHAPE)) / 255).astype(np.float32)
     history = vae.fit(x, epochs=2, batch_size=32, verbose=0).history
     assert np.isfinite(history["loss"]).all()
