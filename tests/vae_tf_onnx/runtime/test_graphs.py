@@ -101,6 +101,7 @@ def test_bound_buffers(make_bundle, batch):
     kept, z = first.copy(), latents(batch) + 1
     np.testing.assert_allclose(bound.run(z)["mean"], means(z), rtol=1e-4, atol=1e-6)
     np.testing.assert_array_equal(first, kept, "outputs of one run are not those of the next")
+    assert list(bound.run(z, names=["mean"])) == ["mean"]
     with pytest.raises(ValueError, match=rf"z: expected {batch} rows, received {batch + 1}"):
         bound.run(latents(batch + 1))
 
