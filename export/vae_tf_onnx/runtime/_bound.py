@@ -13,20 +13,20 @@ from vae_tf_onnx.runtime._session import CUDA
 
 
 class Bound:
-    """Runs a graph on the same buffers again and again: nothing is allocated, and a GPU may replay its launches.
+    """A graph that runs on the same buffers again and again: nothing is allocated, and a GPU may replay its launches.
 
-    Untested on a GPU so far: only the CPU's buffers are covered by the tests.
+    It is untested on a GPU so far: the tests cover only the CPU's buffers.
 
     Args:
-        graph: of the bundle, on any provider.
-        batch: rows of every run.
-        cuda_graph: whether the GPU records the kernels of its first run and replays them from then on; onnxruntime
-            allows it for graphs that lie on the GPU as a whole.
+        graph: Graph of a bundle, on any provider.
+        batch: Number of rows of every run.
+        cuda_graph: Whether the GPU records the kernels of its first run and replays them from then on. onnxruntime
+            allows it for graphs that lie entirely on the GPU.
 
     Raises:
-        ValueError: for a batch below 1, or other than that of a bundle with a fixed one.
-        ProviderError: for `cuda_graph` elsewhere than on CUDA.
-        BundleError: for `cuda_graph` where onnxruntime does not allow it for this graph.
+        ValueError: For a batch size below 1, or one other than the fixed batch size of the bundle.
+        ProviderError: For `cuda_graph` on a provider other than CUDA.
+        BundleError: For `cuda_graph` if onnxruntime does not allow it for this graph.
     """
 
     def __init__(self, graph: Graph, batch: int, *, cuda_graph: bool = False) -> None:
@@ -49,10 +49,10 @@ class Bound:
         self.batch = batch
 
     def run(self, *inputs: Any) -> dict[str, np.ndarray]:
-        """See Graph.run; the inputs have `batch` rows, and the outputs are copies.
+        """Does what Graph.run does, for inputs of `batch` rows. The outputs are copies.
 
         Raises:
-            ValueError: for inputs of another shape than `[batch, *shape]`.
+            ValueError: For inputs of another shape than `[batch, *shape]`.
         """
         for (source, buffer), given in zip(self._inputs.items(), inputs, strict=True):
             rows = as_rows(source, given, self._shapes[source])

@@ -13,7 +13,7 @@ from models import SHAPE
 import vae_tf
 from vae_tf_onnx import Decoder, Encoder, export, export_keras, verify
 from vae_tf_onnx.bundle import EXAMPLES, GRAPHS, MANIFEST, open_bundle
-from vae_tf_onnx.convert import _large, _onnx
+from vae_tf_onnx.convert import _conversion, _large
 from vae_tf_onnx.runtime import Graph
 
 ALL = ("decoder", "encoder", "sampler", "reconstructor", "scorer")
@@ -207,7 +207,7 @@ def large(units):
 @pytest.mark.parametrize("opset", [17, 19])
 def test_weights_beside_the_graph(tmp_path, monkeypatch, opset):
     """Beyond 2 GB; here the limit is 10 kB."""
-    monkeypatch.setattr(_onnx, "EXTERNAL_BYTES", 10_000)
+    monkeypatch.setattr(_conversion, "EXTERNAL_BYTES", 10_000)
     monkeypatch.setattr(_large, "LARGE_WEIGHT", 1_000)
     model = large(1000)
     folder = export_keras(model, tmp_path / "bundle", opset=opset)
@@ -228,7 +228,7 @@ def test_weights_beside_the_graph(tmp_path, monkeypatch, opset):
 
 
 def test_all_graphs_with_weights_beside_them(make_vae, tmp_path, monkeypatch):
-    monkeypatch.setattr(_onnx, "EXTERNAL_BYTES", 10_000)
+    monkeypatch.setattr(_conversion, "EXTERNAL_BYTES", 10_000)
     monkeypatch.setattr(_large, "LARGE_WEIGHT", 1_000)
     vae = make_vae(network="conv", prior=lambda d: vae_tf.priors.MixtureOfNormals(d, 3))
     folder = export(vae, tmp_path / "bundle", graphs=ALL)

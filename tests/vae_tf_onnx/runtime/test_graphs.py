@@ -217,11 +217,9 @@ def test_the_graphs_beside_a_head_take_its_provider(make_bundle, monkeypatch):
         asked.append((name, threads, providers))
         return open_session(bundle, name, threads=threads, providers=None)
 
-    decoder = Decoder(make_bundle(), threads=1)
     monkeypatch.setattr("vae_tf_onnx.runtime._graph.open_session", spy)
-    decoder._threads, decoder._providers = 3, [CUDA]
-    decoder.beside("encoder")
-    assert asked == [(GRAPHS["encoder"], 3, [CUDA])]
+    Decoder(make_bundle(), threads=3, providers=[CUDA]).beside("encoder")
+    assert asked == [(GRAPHS[name], 3, [CUDA]) for name in ("decoder", "encoder")]
 
 
 def test_strangers_in_the_folder_are_not_listed(make_bundle):

@@ -118,7 +118,7 @@ def test_malformed_http_requests(tmp_path, count, options):
         memory = psutil.Process(server.process.pid).memory_info
         resident = []
         for _ in range(10):
-            requests = [malformed.draw(rng) for _ in range(count // 10)]
+            requests = [malformed.sample(rng) for _ in range(count // 10)]
             answers = pool.map(lambda request: send(server.http, request[1]), requests)
             statuses.update((kind, status) for (kind, _), status in zip(requests, answers, strict=True))
             resident.append(memory().rss)

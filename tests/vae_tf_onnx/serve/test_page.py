@@ -60,7 +60,7 @@ def test_it_serves_while_the_page_is_made_and_where_it_cannot_be(bundle, tmp_pat
 def test_a_cache_that_cannot_be_written_stops_nothing(bundle, tmp_path, monkeypatch, caplog):
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    _serve._explorer(open_bundle(bundle), tmp_path / "page", "fp32", None)
+    _serve.write_explorer(open_bundle(bundle), tmp_path / "page", "fp32", None)
     assert "No explorer at /: [Errno" in caplog.text
 
 

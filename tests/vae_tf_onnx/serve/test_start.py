@@ -8,7 +8,7 @@ import pytest
 from serving import lacks
 
 from vae_tf_onnx.cli import main
-from vae_tf_onnx.serve import Settings
+from vae_tf_onnx.serve import ServerSettings
 
 TWICE = """
 import sys
@@ -97,10 +97,10 @@ def test_a_damaged_bundle_is_not_served(run_command, make_bundle):
 @pytest.mark.parametrize(
     "settings",
     [
-        Settings(host="127.0.0.1"),
-        Settings(host="localhost"),
-        Settings(host="::1"),
-        Settings(host="0.0.0.0", insecure=True),
+        ServerSettings(host="127.0.0.1"),
+        ServerSettings(host="localhost"),
+        ServerSettings(host="::1"),
+        ServerSettings(host="0.0.0.0", insecure=True),
     ],
 )
 def test_where_it_may_listen(settings):
@@ -109,7 +109,7 @@ def test_where_it_may_listen(settings):
 
 def test_a_token_is_enough_beyond_loopback(tmp_path):
     (tmp_path / "token").write_text("0123456789abcdef\n")
-    settings = Settings(host="0.0.0.0", token_file=tmp_path / "token")
+    settings = ServerSettings(host="0.0.0.0", token_file=tmp_path / "token")
     settings.check()
     assert settings.token() == "0123456789abcdef"
 

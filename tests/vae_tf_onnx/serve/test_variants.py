@@ -10,7 +10,7 @@ from handmade_layers import decoder, matrices, write_decoder
 
 import vae_tf_onnx
 from vae_tf_onnx.bundle import open_bundle
-from vae_tf_onnx.serve._graphs import load_graphs
+from vae_tf_onnx.serve._served_graph import load_graphs
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +27,8 @@ def together(served, *requests):
     async def play():
         with ThreadPoolExecutor(1) as executor:
             executor.submit(free.wait, 10)
-            observe = lambda num_requests, num_rows: runs.append(num_rows)  # noqa: E731
-            batcher = served.batcher(max_rows=64, executor=executor, observe=observe)
+            on_run = lambda num_requests, num_rows: runs.append(num_rows)  # noqa: E731
+            batcher = served.batcher(max_rows=64, executor=executor, on_run=on_run)
             tasks = [asyncio.create_task(batcher({"z": z})) for z in requests]
             await asyncio.sleep(0.05)
             free.set()

@@ -10,7 +10,7 @@ from handmade_layers import decode, decoder, matrices, write_decoder
 
 from vae_tf_onnx import Decoder, ParityError
 from vae_tf_onnx.bundle import EXAMPLES, GRAPHS, open_bundle, write_manifest
-from vae_tf_onnx.variants import NATS, SCALES, add, rows
+from vae_tf_onnx.variants import NATS, SCALES, add, measured
 from vae_tf_onnx.variants.inputs import checked_data, measuring
 
 LAYERS = matrices(1, 1, 3)
@@ -114,14 +114,14 @@ def test_an_encoder_is_refused_for_its_scale(tmp_path):
 def test_errors_of_scale_are_shares_of_it():
     expected = {"loc": np.zeros((2, 2)), "scale": np.float32([[1, 100], [0.01, 1]])}
     received = {"loc": np.zeros((2, 2)), "scale": np.float32([[1, 101], [0.0095, 1]])}
-    assert rows.errors("encoder", received, expected)["scale_error"] == pytest.approx(0.05, rel=1e-3)
-    assert rows.errors("encoder", {"loc": np.zeros(2)}, {"loc": np.zeros(2)})["scale_error"] is None
+    assert measured.errors("encoder", received, expected)["scale_error"] == pytest.approx(0.05, rel=1e-3)
+    assert measured.errors("encoder", {"loc": np.zeros(2)}, {"loc": np.zeros(2)})["scale_error"] is None
     assert set(SCALES) == set(NATS)
 
 
 def test_log_prob_that_is_not_finite():
     """None where float32's is not; else infinitely far, which is beyond every tolerance."""
     ones = np.ones(2)
-    assert rows.log_prob_error(ones, np.array([1, -np.inf])) is None
+    assert measured.log_prob_error(ones, np.array([1, -np.inf])) is None
     for value in (np.inf, np.nan):
-        assert rows.log_prob_error(np.array([1, value]), ones) == np.finfo(np.float64).max
+        assert measured.log_prob_error(np.array([1, value]), ones) == np.finfo(np.float64).max

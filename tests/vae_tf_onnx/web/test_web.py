@@ -17,10 +17,10 @@ import web_bundles
 from vae_tf_onnx import families
 from vae_tf_onnx.bundle import EXAMPLES, GOLDEN, GRAPHS, BundleError, open_bundle, write_manifest
 from vae_tf_onnx.cli._web import web
-from vae_tf_onnx.web import RUNTIME_FILES, _runtime, build, ort_web
-from vae_tf_onnx.web._facts import page_facts
-from vae_tf_onnx.web._noise import OBSERVATION_NOISE, PRIOR_NOISE
+from vae_tf_onnx.web import RUNTIME_FILES, _onnxruntime_web, build, ort_web
+from vae_tf_onnx.web._noise_laws import OBSERVATION_NOISE, PRIOR_NOISE
 from vae_tf_onnx.web._page import join_modules
+from vae_tf_onnx.web._page_facts import page_facts
 
 COUNTS = {"NegativeBinomial", "Poisson"}
 
@@ -149,7 +149,7 @@ def test_facts_of_a_model_that_states_no_likelihood(bundle):
 def test_counts_are_drawn_in_python(bundle):
     change(bundle, likelihood={"family": "Poisson"}, data_range=[0.0, 2.0**24])
     facts = read_facts(bundle)
-    assert facts["observation_note"] == "Not available: draws of Poisson come from Python."
+    assert facts["observation_note"] == "Not available: samples of Poisson come from Python."
     with np.load(bundle / EXAMPLES) as examples:
         assert facts["display_range"] == [0.0, max(1.0, examples["x"].max())], "not what the type can hold"
 
@@ -284,7 +284,9 @@ def test_a_package_of_another_content_is_refused(npm, tmp_path):
 def test_what_npm_fetched_is_kept(npm, tmp_path, monkeypatch):
     archive(tmp_path / "package.tgz")
     npm(f'/bin/cp {tmp_path}/package.tgz "$4/onnxruntime-web.tgz"; echo x >> {tmp_path}/calls')
-    monkeypatch.setattr(_runtime, "_INTEGRITY", _runtime.integrity((tmp_path / "package.tgz").read_bytes()))
+    monkeypatch.setattr(
+        _onnxruntime_web, "_INTEGRITY", _onnxruntime_web.integrity((tmp_path / "package.tgz").read_bytes())
+    )
     folder = ort_web()
     assert folder.is_relative_to(tmp_path / "cache" / "vae-tf")
     assert {path.name for path in folder.iterdir()} == set(RUNTIME_FILES)

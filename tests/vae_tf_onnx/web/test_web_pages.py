@@ -19,7 +19,7 @@ from web_explorer import MEAN, NAMED, PIXEL, assert_shows, at, decoded, open_pag
 from vae_tf_onnx import families
 from vae_tf_onnx.bundle import EXAMPLES, GOLDEN, write_manifest
 from vae_tf_onnx.web import build
-from vae_tf_onnx.web._noise import OBSERVATION_NOISE
+from vae_tf_onnx.web._noise_laws import OBSERVATION_NOISE
 
 pytestmark = pytest.mark.browser
 
@@ -98,9 +98,9 @@ def test_a_narrow_screen_does_not_scroll_sideways(explorer):
 
 
 def test_noise_has_the_laws_of_numpy(explorer):
-    """Two-sample Kolmogorov-Smirnov, 10,000 draws each: fails with probability 1e-6 for each law."""
-    script = """async ([law, df]) => { const {draw, generator} = await import("./random.js");
-        return Array.from(draw(law, generator(11), 10000, df)); }"""
+    """Two-sample Kolmogorov-Smirnov, 10,000 numbers each: fails with probability 1e-6 for each law."""
+    script = """async ([law, df]) => { const {sampleNoise, generator} = await import("./random.js");
+        return Array.from(sampleNoise(law, generator(11), 10000, df)); }"""
     configs = {"StudentT": {"df": 3.0}, "MixtureOfLogistics": {"levels": 256, "components": 2}}
     laws = set(OBSERVATION_NOISE.values())
     page = {law: np.sort(explorer.page.evaluate(script, [law, configs["StudentT"]["df"]])) for law in laws}
@@ -109,7 +109,7 @@ def test_noise_has_the_laws_of_numpy(explorer):
         likelihood = families.LIKELIHOODS[family](config)
         expected = np.sort(likelihood.noise(np.random.default_rng(0), 10000, ()).reshape(-1)[:10000])
         points = np.concatenate([received, expected])
-        below = [np.searchsorted(draws, points, side="right") / 10000 for draws in (received, expected)]
+        below = [np.searchsorted(numbers, points, side="right") / 10000 for numbers in (received, expected)]
         limit = np.sqrt(-0.5 * np.log(1e-6 / 2)) * np.sqrt(2 / 10000)
         assert np.abs(below[0] - below[1]).max() < limit, family
 
@@ -147,7 +147,7 @@ def test_series_a_mixture_as_prior_and_a_fixed_batch(show, bernoulli):
     assert page.locator("#image").get_attribute("aria-label").startswith("Plot of 12 values. Mean of x: ")
     noise = web_random.mixture(web_random.generator(0), 9, 3)
     z = run(bernoulli, "prior", noise)["z"]
-    assert len(set(noise[:, 0] < 0.4)) == 2, "both components are drawn"
+    assert len(set(noise[:, 0] < 0.4)) == 2, "both components occur"
     page.get_by_role("button", name="Sample 9 of seed 0").click()
     np.testing.assert_allclose([explorer.shown(0), explorer.shown(1)], z[8], atol=0.006)
     page.get_by_role("switch", name="Observation noise").check()
@@ -155,7 +155,7 @@ def test_series_a_mixture_as_prior_and_a_fixed_batch(show, bernoulli):
     noise = np.float32([[next(uniform) for _ in range(12)]])
     x = run(bernoulli, "observation", run(bernoulli, "decoder", z[8:])["mean"], noise)["x"]
     explorer.settle()
-    text = f"Draw of x: 0.00 to 1.00, average {x.mean():.2f}."
+    text = f"Sample of x: 0.00 to 1.00, average {x.mean():.2f}."
     assert page.locator("#image").get_attribute("aria-label") == f"Plot of 12 values. {text}"
     assert not explorer.errors
 

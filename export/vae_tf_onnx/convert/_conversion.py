@@ -1,9 +1,8 @@
-"""From a TensorFlow function to an ONNX file: converted, checked, lifted, folded, saved, compared."""
+"""The conversion of a TensorFlow function to an ONNX file that is checked and compared with the function."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,32 +17,30 @@ from onnx import version_converter
 from vae_tf_onnx._nodes import nodes
 from vae_tf_onnx.bundle import GRAPHS
 from vae_tf_onnx.convert._fold import fold_batch_normalization
+from vae_tf_onnx.convert._graph_inputs import MakeInputs
 from vae_tf_onnx.convert._large import convert_large, move_weights
 from vae_tf_onnx.convert._operators import handlers
 from vae_tf_onnx.convert._opsets import CONVERTER_OPSET
 from vae_tf_onnx.convert._rewriters import rewrite_gather, rewrite_gelu
 from vae_tf_onnx.convert._standard import to_standard
-from vae_tf_onnx.convert._tensorflow import check_tensorflow, layer_of
+from vae_tf_onnx.convert._tensorflow_checks import check_tensorflow, layer_of
 from vae_tf_onnx.errors import UnsupportedOpError
 from vae_tf_onnx.verification import check_output
 
 PARITY_BATCHES = (1, 3, 17)
 EXTERNAL_BYTES = 2**31 - 2**24
-"""Weights of more bytes lie in a file of their own: a protobuf holds less than 2 GB."""
+"""Weights of more bytes than this lie in a file of their own, because a protobuf holds less than 2 GB."""
 _METADATA = "vae_tf_onnx"
-
-Inputs = Callable[[int, int], dict[str, np.ndarray]]
-"""Inputs of a graph by name: a function of batch size and seed."""
 
 
 class Conversion:
     """Writes the graphs of one model.
 
     Args:
-        model: what the functions compute with.
-        opset: of ONNX.
-        batch: size of the batch axis; None where it is open.
-        facts: for the metadata of each graph.
+        model: Model whose weights the functions use.
+        opset: ONNX opset.
+        batch: Size of the batch axis; None where it is open.
+        facts: Facts for the metadata of each graph.
     """
 
     def __init__(self, model: tf.Module, *, opset: int, batch: int | None, facts: dict[str, Any]) -> None:
@@ -55,19 +52,19 @@ class Conversion:
             sum(weight.dtype.size * weight.shape.num_elements() for weight in model.weights) > EXTERNAL_BYTES
         )
 
-    def write(self, draft: Path, name: str, function: Any, reference: Any, inputs: Inputs) -> dict[str, Any]:
-        """Converts one graph, checks it, writes it and compares it; returns its description for the manifest.
+    def write(self, draft: Path, name: str, function: Any, reference: Any, inputs: MakeInputs) -> dict[str, Any]:
+        """Converts, checks, writes and compares one graph, and returns its description for the manifest.
 
         Args:
-            draft: folder of the bundle.
-            name: of the graph.
-            function: a `tf.function` with an input signature.
-            reference: what it must compute, for any batch.
-            inputs: to compare on.
+            draft: Folder of the bundle.
+            name: Name of the graph.
+            function: A `tf.function` with an input signature.
+            reference: Function whose values the graph must give, for any batch size.
+            inputs: Function that makes the inputs on which the two are compared.
 
         Raises:
-            UnsupportedOpError: for an operation that ONNX or onnxruntime does not have, or that draws random numbers.
-            ParityError: for an output that differs from the reference.
+            UnsupportedOpError: For an operation that ONNX or onnxruntime lacks, or that generates random numbers.
+            ParityError: For an output that differs from the reference.
         """
         path = draft / GRAPHS[name]
         path.parent.mkdir(parents=True)
@@ -101,13 +98,13 @@ class Conversion:
             model = convert_large(function, **options)
         else:
             model, _ = tf2onnx.convert.from_function(function, function.input_signature, **options)
-        del model.graph.value_info[:]  # their axes are named at random
+        del model.graph.value_info[:]  # tf2onnx names their axes at random
         check_operators(model, self.layers)
         to_standard(model)
         fold_batch_normalization(model)
         return model
 
-    def _parity(self, path: Path, name: str, reference: Any, inputs: Inputs) -> dict[str, float]:
+    def _parity(self, path: Path, name: str, reference: Any, inputs: MakeInputs) -> dict[str, float]:
         """The largest relative error of each output."""
         session = self._session(path)
         names = [output.name for output in session.get_outputs()]
@@ -133,7 +130,7 @@ class Conversion:
             return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's exceptions share no narrower class
             operator, node = _culprit(str(error), "implementation for ", "(", "'", "'")
-            received = "one that onnxruntime has not for these types"
+            received = "one that onnxruntime does not have for these types"
             raise UnsupportedOpError(operator, layer_of(node, self.layers), self.opset, received) from error
 
 
@@ -150,11 +147,11 @@ def _finite(tensor: str, value: np.ndarray) -> np.ndarray:
 def check_operators(model: onnx.ModelProto, layers: set[str]) -> None:
     """Raises UnsupportedOpError for the first node that is no operator of the model's ONNX opset.
 
-    tf2onnx only logs such nodes and returns a model that no runtime loads.
+    tf2onnx only logs such nodes, and returns a model that no runtime loads.
 
     Args:
-        model: what tf2onnx returned.
-        layers: names of the Keras layers, one of which the error is to name.
+        model: Model that tf2onnx returned.
+        layers: Names of the Keras layers. The error names one of them.
     """
     opset = {entry.domain: entry.version for entry in model.opset_import}[""]
     for node in nodes(model.graph):
@@ -163,12 +160,12 @@ def check_operators(model: onnx.ModelProto, layers: set[str]) -> None:
 
 
 def name_axes(model: onnx.ModelProto, batch: int | None, outputs: dict[str, tuple[int, ...]]) -> None:
-    """Gives the first axis of inputs and outputs its name, or its size, and the others of the outputs their sizes.
+    """Names the first axis of inputs and outputs, or states its size, and states the sizes of the outputs' other axes.
 
     Args:
-        model: to change.
-        batch: size of the first axis; None: it is open, and called "batch".
-        outputs: shapes without that axis.
+        model: Model to change.
+        batch: Size of the first axis; None if it is open, and then it is called "batch".
+        outputs: Shapes of the outputs without that axis.
     """
     for value in (*model.graph.input, *model.graph.output):
         first, *others = value.type.tensor_type.shape.dim
@@ -187,7 +184,7 @@ def _describe(value: onnx.ValueInfoProto) -> dict[str, Any]:
 
 
 def _culprit(message: str, *marks: str) -> tuple[str, str]:
-    """Operator and node in a library's words, each between two marks; the first line where they are not named."""
+    """Operator and node in a library's message, each between two marks; the first line if it names neither."""
     before, after, start, end = marks
     _, found, rest = message.partition(before)
     operator, _, rest = rest.partition(after)

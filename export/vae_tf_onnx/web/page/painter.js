@@ -3,7 +3,7 @@
 const PLOT = { width: 240, height: 160, margin: 8, paper: "#ffffff", grid: "#c9ced8", line: "#3457d5" };
 
 /**
- * Draws examples of one shape, `[H, W]` or `[H, W, C]` with C = 1 or 3 as images unless they are one pixel high or
+ * Paints examples of one shape, `[H, W]` or `[H, W, C]` with C = 1 or 3 as images unless they are one pixel high or
  * wide; `range` is black to white.
  */
 export class Painter {
@@ -18,12 +18,12 @@ export class Painter {
     this.size = shape.reduce((product, size) => product * size, 1);
   }
 
-  /** What a screen reader is to hear that this is. */
+  /** The words by which a screen reader calls it. */
   get noun() {
     return this.isImage ? `Image of ${this.height} by ${this.width} pixels` : `Plot of ${this.size} values`;
   }
 
-  /** Draws an example on a whole canvas, which takes its size. */
+  /** Paints an example on a whole canvas, which takes its size. */
   paint(canvas, values) {
     canvas.width = this.width;
     canvas.height = this.height;

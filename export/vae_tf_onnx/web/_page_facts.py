@@ -1,4 +1,4 @@
-"""What a page needs to know of a bundle: the facts that it shows, the golden set, and test images."""
+"""The content of the page's bundle.json, with facts, golden set and test images; and the graphs beside it."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from vae_tf_onnx.bundle import EXAMPLES, EXTERNAL, FP32, GOLDEN, VARIANTS, Bundl
 from vae_tf_onnx.errors import BundleError
 from vae_tf_onnx.verification import TOLERANCE
 from vae_tf_onnx.web._arrays import Arrays, first_rows, load, packed
-from vae_tf_onnx.web._noise import PRIOR_NOISE, noise_facts
+from vae_tf_onnx.web._noise_laws import PRIOR_NOISE, noise_facts
 from vae_tf_onnx.web._summary import scale_symbol, summary
 
 SAMPLES = "samples of the model"
-"""What the manifest calls the source of latents and examples where no data were given."""
-_WIDEST_RANGE = 65535.0  # a wider range says what a type can hold, not what the images have
-_MARGIN = 2.0  # on the error of a variant, which was measured on other inputs
+"""The manifest's name for the source of latents and examples if no data were given."""
+_WIDEST_RANGE = 65535.0  # a wider range is that of a type of numbers, not that of images
+_MARGIN = 2.0  # factor on the error of a variant, which was measured on other inputs
 
 
 def carried(bundle: Bundle, variant: str) -> dict[str, bytes]:
-    """The graphs that the page runs, by the name of their file in it.
+    """The files of the graphs that the page runs, by their names in the page.
 
     Raises:
-        BundleError: for a file that is damaged.
-        ValueError: for a variant that the bundle does not hold, and for weights beside their graph.
+        BundleError: For a damaged file.
+        ValueError: For a variant that the bundle does not hold, and for weights beside their graph.
     """
     if not bundle.holds("decoder", variant):
         present = [name for name in (FP32, *VARIANTS) if bundle.holds("decoder", name)]
@@ -48,17 +48,17 @@ def page_facts(bundle: Bundle, variant: str) -> bytes:
     """The content of bundle.json.
 
     Raises:
-        BundleError: for a manifest, golden set or examples that are not what they must be.
+        BundleError: For a malformed manifest, golden set or examples.
     """
     try:
-        return json.dumps(_facts(bundle, variant), allow_nan=False).encode()
+        return json.dumps(_content(bundle, variant), allow_nan=False).encode()
     except BundleError:
         raise
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise _error(bundle, "a manifest with the facts that a page shows", repr(error)) from error
 
 
-def _facts(bundle: Bundle, variant: str) -> dict[str, Any]:
+def _content(bundle: Bundle, variant: str) -> dict[str, Any]:
     manifest, latents = bundle.manifest, _latents(bundle)
     z, x = (bundle.latent_dim,), bundle.event_shape
     golden = load(bundle, GOLDEN, {"z": z, "decoder/mean": x})
@@ -106,7 +106,7 @@ def _prior_run(bundle: Bundle) -> list[dict[str, Any]]:
 
 
 def _tolerance(bundle: Bundle, variant: str, expected: np.ndarray) -> float:
-    """Relative error that the self-test allows: of float32, or what was measured of the variant, with a margin."""
+    """The relative error that the self-test allows: that of float32, or the variant's measured one with a margin."""
     if variant == FP32:
         return TOLERANCE
     measured = float(bundle.manifest["graphs"]["decoder"]["variants"][variant]["max_abs_error"])
@@ -114,7 +114,7 @@ def _tolerance(bundle: Bundle, variant: str, expected: np.ndarray) -> float:
 
 
 def _display_range(bundle: Bundle, x: np.ndarray) -> list[float]:
-    """What is drawn black and white: the range of the data, or of examples where that is wider than any image's."""
+    """The values of black and white: the range of the data, or of examples if that is wider than any image's."""
     low, high = (float(bound) for bound in bundle.manifest["data_range"])
     if 0 < high - low <= _WIDEST_RANGE:
         return [low, high]
@@ -122,7 +122,7 @@ def _display_range(bundle: Bundle, x: np.ndarray) -> list[float]:
 
 
 def _latents(bundle: Bundle) -> dict[str, Any]:
-    """Ranges, start and order of the sliders; those of a standard normal where the manifest has none."""
+    """Ranges, start and order of the sliders; those of a standard normal if the manifest states none."""
     size = bundle.latent_dim
     stated = bundle.manifest.get("latents") or {
         "kl": None,

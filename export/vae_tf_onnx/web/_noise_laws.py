@@ -1,4 +1,4 @@
-"""Which noise a page draws: the numpy half of the families, told to JavaScript."""
+"""The laws of the noise that a page samples, which are those of the families in numpy."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ OBSERVATION_NOISE = {
     "MixtureOfLogistics": "uniform",
     "StudentT": "student_t",
 }
-"""The law of a likelihood's noise, as page/random.js calls it; counts are drawn from no noise that a graph takes."""
+"""The law of a likelihood's noise, as page/random.js calls it. No graph makes counts of noise: they are missing."""
 
 
 def noise_facts(bundle: Bundle) -> dict[str, Any]:
-    """Laws of the noise of z and of x, None where there is none, and a note on each for the page."""
+    """The laws of the noise of z and of x (None if there is none), and a note on each for the page."""
     prior, likelihood = bundle.manifest["prior"].get("family"), bundle.manifest["likelihood"]
     has_prior = prior in PRIOR_NOISE and (prior == "StandardNormal" or bundle.holds("prior"))
     has_noise = bundle.holds("observation") and likelihood.get("family") in OBSERVATION_NOISE
@@ -52,5 +52,5 @@ def _no_noise(family: str | None) -> str:
     if family is None:
         return "Not available: the model states no likelihood, so its noise is unknown."
     if family not in OBSERVATION_NOISE:
-        return f"Not available: draws of {family} come from Python."
+        return f"Not available: samples of {family} come from Python."
     return "Not available: the bundle has no observation graph. Export it again."

@@ -1,4 +1,4 @@
-"""Inputs of the graphs, for the comparison with the Keras model and for the golden set."""
+"""Random inputs of the graphs, for the comparison with the Keras model and for the golden set."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ import vae_tf
 
 _TRIES = 100
 _SHIFT = 3e-6
-"""Of the parameters, relative to the largest: more than the rounding of a network."""
+"""A shift of the parameters, relative to the largest of them: more than a network's rounding."""
 _WIDTH = 255.0
-"""Of the range that random inputs of an encoder cover; counts have none."""
+"""The widest range that random inputs of an encoder cover, because the range of counts has no end."""
 
 Arrays = dict[str, np.ndarray]
-Inputs = Callable[[int, int], Arrays]
-"""Random inputs by name, of the kind that a graph is for: a function of batch size and seed."""
+MakeInputs = Callable[[int, int], Arrays]
+"""A function of batch size and seed that makes the inputs of a graph, by name."""
 
 
-class Examples:
+class GraphInputs:
     """Random inputs for the graphs of one model.
 
     Args:
-        vae: the model.
-        functions: see _graphs.functions.
-        data_range: smallest and largest value of the data.
+        vae: The model.
+        functions: TensorFlow functions of the graphs by name, see _functions.functions.
+        data_range: Smallest and largest value of the data.
     """
 
     def __init__(self, vae: vae_tf.VAE, functions: dict[str, Any], data_range: Sequence[float]) -> None:
@@ -34,22 +34,22 @@ class Examples:
         self.functions = functions
         self.data_range = data_range
 
-    def of(self, name: str) -> Inputs:
-        """Those of one graph."""
-        return lambda batch, seed: self.inputs(name, batch, seed)
+    def maker(self, name: str) -> MakeInputs:
+        """A function of batch size and seed that makes the inputs of one graph."""
+        return lambda batch, seed: self.sample(name, batch, seed)
 
-    def inputs(self, name: str, batch: int, seed: int, **given: np.ndarray) -> Arrays:
+    def sample(self, name: str, batch: int, seed: int, **given: np.ndarray) -> Arrays:
         """Inputs of one graph by name, in the order of its signature.
 
         Args:
-            name: of the graph.
-            batch: number of rows.
-            seed: of what is not given.
-            **given: x or z.
+            name: Name of the graph.
+            batch: Number of rows.
+            seed: Seed of the inputs that are not given.
+            **given: Values of x or z.
         """
         rng = np.random.default_rng(seed)
         specs = self.functions[name].input_signature
-        arrays = {spec.name: given.get(spec.name, self._draw(name, spec, rng, batch)) for spec in specs}
+        arrays = {spec.name: given.get(spec.name, self._sample_input(name, spec, rng, batch)) for spec in specs}
         if "observation_noise" not in arrays:
             return arrays
         if name == "observation":
@@ -61,11 +61,11 @@ class Examples:
         return {key: parameters.get(key, value) for key, value in arrays.items()} | {"observation_noise": noise}
 
     def x(self, batch: int, seed: int) -> np.ndarray:
-        """Draws of the model, in the range of the data: values that its likelihood can score."""
+        """Samples of the model, clipped to the range of the data, so that its likelihood can score them."""
         low, high = self.data_range
         return np.clip(self.vae.sample(batch, seed=seed), low, high).astype(np.float32)
 
-    def _draw(self, name: str, spec: Any, rng: np.random.Generator, batch: int) -> np.ndarray:
+    def _sample_input(self, name: str, spec: Any, rng: np.random.Generator, batch: int) -> np.ndarray:
         shape = (batch, *spec.shape[1:])
         if spec.name == "x" and name == "scorer":
             return self.x(batch, seed=int(rng.integers(2**31)))
@@ -79,7 +79,7 @@ class Examples:
         return rng.standard_normal(shape, np.float32)
 
     def _settled(self, noise: np.ndarray, parameters: Arrays, rng: np.random.Generator) -> np.ndarray:
-        """Noise drawn anew where rounding of the parameters could move a draw from one level to the next."""
+        """The noise, sampled anew where rounding of the parameters could move x from one level to the next."""
         likelihood = self.vae.likelihood
         if likelihood.measure == "density":
             return noise
@@ -92,7 +92,7 @@ class Examples:
         return noise
 
     def _moves(self, noise: np.ndarray, parameters: Arrays, rng: np.random.Generator) -> np.ndarray:
-        """Where a draw of x changes with the parameters, `[B, *E]`."""
+        """Where x changes if the parameters are shifted a little, `[B, *E]`."""
         observe = self.vae.likelihood.observe
         x = observe(noise, parameters).numpy()
         moves = np.zeros(x.shape, bool)

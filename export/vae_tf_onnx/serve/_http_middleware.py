@@ -1,9 +1,8 @@
-"""What stands before kserve's endpoints: the token, the limits, and the words of the protocol that they do not know."""
+"""The ASGI middleware before kserve's endpoints: the token, the version in a path, the limits, and the end."""
 
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 import re
 
@@ -18,46 +17,38 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from vae_tf_onnx.serve import _metrics
 from vae_tf_onnx.serve._admission import Admission
 from vae_tf_onnx.serve._body import read_body
-from vae_tf_onnx.serve._errors import STATUSES, TooManyError, UnauthenticatedError, shown, status, text
+from vae_tf_onnx.serve._client_errors import STATUSES, TooManyError, UnauthenticatedError, shown, status, text
 from vae_tf_onnx.serve._model import GraphDataPlane
-from vae_tf_onnx.serve._settings import Settings
+from vae_tf_onnx.serve._server_settings import ServerSettings
 from vae_tf_onnx.serve._tensors import VERSION
+from vae_tf_onnx.serve._token import UNAUTHENTICATED, carries
 
 _LOG = logging.getLogger(__name__)
 _PART = 2**16
-"""Bytes of an answer that are handed over at once: below TLS, which hides what the system has not taken, no more."""
+"""Bytes of an answer that are handed over at once: no more, because TLS hides what the system has not taken."""
 _OPEN = frozenset({"/v2/health/live", "/v2/health/ready"})
 _VERSIONED = re.compile(r"(/v2/models/[^/]+)/versions/([^/]+)((?:/.*)?)", re.DOTALL)
 _INFER = re.compile(r"/v2/models/([^/]+)/infer", re.DOTALL)
 _STOPPED = ServerNotReady("It is stopping: ask another one.")
-UNAUTHENTICATED = UnauthenticatedError(
-    "authorization: expected Bearer and the server's token, received none or another. Send it as a header."
-)
 
 
 def error_response(error: Exception) -> JSONResponse:
-    """The protocol's form of an error."""
+    """The response to an error, in the protocol's form."""
     code, _ = status(error)
     headers = {"www-authenticate": "Bearer"} if isinstance(error, UnauthenticatedError) else None
     headers = {"retry-after": "1"} if isinstance(error, TooManyError) else headers
     return JSONResponse({"error": text(error)}, code, headers)
 
 
-def carries(authorization: str, token: str) -> bool:
-    """Whether a header carries the token; takes as long for every wrong one."""
-    scheme, _, given = authorization.partition(" ")
-    return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode())
-
-
 class Token:
-    """Answers 401 to a request without the token, but for the server's health."""
+    """Middleware that answers 401 to a request without the token, unless it asks for the server's health."""
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self._app = app
         self._token = token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """See ASGI."""
+        """Answers one request; see ASGI."""
         if scope["path"] in _OPEN or carries(Headers(scope=scope).get("authorization", ""), self._token):
             await self._app(scope, receive, send)
         else:
@@ -65,13 +56,13 @@ class Token:
 
 
 class OneVersion:
-    """Takes the only version out of a path that names it, and answers 404 to others."""
+    """Middleware that takes the one version out of a path that names it, and answers 404 to other versions."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """See ASGI."""
+        """Answers one request; see ASGI."""
         match = _VERSIONED.fullmatch(scope["path"])
         if match is None:
             await self._app(scope, receive, send)
@@ -83,14 +74,14 @@ class OneVersion:
 
 
 class Closing:
-    """Closes each connection with its next answer once the server is to stop."""
+    """Middleware that closes each connection with its next answer when the server is about to stop."""
 
     def __init__(self, app: ASGIApp, admission: Admission) -> None:
         self._app = app
         self._admission = admission
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """See ASGI."""
+        """Answers one request; see ASGI."""
 
         async def closing(message: Message) -> None:
             if self._admission.draining and message["type"] == "http.response.start":
@@ -101,7 +92,7 @@ class Closing:
 
 
 def _in_parts(send: Send) -> Send:
-    """`send`, but it returns when the system has taken all of an answer: uvicorn waits before a part, not after it."""
+    """A `send` that returns when the system has taken a whole answer: uvicorn waits before a part, not after it."""
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.body":
@@ -115,14 +106,15 @@ def _in_parts(send: Send) -> Send:
 
 
 class Inference:
-    """Answers inference requests by kserve's endpoint, as many at one time as may be, and leaves the rest to the app.
+    """Middleware that answers inference requests by kserve's endpoint, and leaves all others to the app.
 
-    A request counts from when its body has arrived until its answer is sent.
-
-    FastAPI would route and decode each of them once more: half the time that a small one takes.
+    A request counts from the arrival of its whole body until its answer is sent. FastAPI would route and decode each
+    request once more, which takes half the time of a small one.
     """
 
-    def __init__(self, app: ASGIApp, data_plane: GraphDataPlane, admission: Admission, settings: Settings) -> None:
+    def __init__(
+        self, app: ASGIApp, data_plane: GraphDataPlane, admission: Admission, settings: ServerSettings
+    ) -> None:
         self._app = app
         self._data_plane = data_plane
         self._endpoints = V2Endpoints(data_plane)
@@ -130,7 +122,7 @@ class Inference:
         self._settings = settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """See ASGI."""
+        """Answers one request; see ASGI."""
         match = _INFER.fullmatch(scope["path"])
         if scope["method"] != "POST" or match is None:
             await self._app(scope, receive, send)
@@ -150,17 +142,17 @@ class Inference:
         with self._admission.arrive() as hold:
             try:
                 return await read_body(receive, headers, limit=limit, seconds=seconds, hold=hold)
-            except asyncio.CancelledError:  # by uvicorn, at the end of the grace
+            except asyncio.CancelledError:  # uvicorn cancels at the end of the grace
                 raise _STOPPED from None
 
     async def _response(self, request: Request, body: bytes, model: str) -> Response:
         try:
             return await self._infer(request, body, model)
-        except asyncio.CancelledError:  # by uvicorn, at the end of the grace
+        except asyncio.CancelledError:  # uvicorn cancels at the end of the grace
             return error_response(_STOPPED)
         except tuple(STATUSES) as error:
             return error_response(error)
-        except Exception as error:  # a fault of ours: its place is the log
+        except Exception as error:  # a fault of ours, which belongs into the log
             _LOG.error("%s failed", request.url.path, exc_info=error)
             return error_response(error)
 

@@ -1,4 +1,4 @@
-"""Where the server listens, and what it refuses."""
+"""The settings of the server: where it listens, whom it answers, and how much it takes."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ _REMEDY = "Pass token_file, or tls_cert and tls_key; insecure=True (--insecure) 
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Where to listen, whom to answer, and how much to take.
+class ServerSettings:
+    """Settings of a server: where to listen, whom to answer, and how much to take.
 
     Attributes:
-        host: name or address to bind. Beyond loopback only with a token, TLS or `insecure`.
-        http_port: of HTTP; 0 takes a free one.
-        grpc_port: of gRPC; 0 takes a free one.
-        max_body_bytes: of one request, before and after decompression; less where `max_rows` of a graph need less.
-        max_rows: examples in one request, and in one run of a graph.
-        max_concurrent: inference requests at one time, HTTP and gRPC together; more may be arriving.
-        token_file: a file with the bearer token that every request but those for the server's health must carry.
-        tls_cert: a PEM file with the certificate and its chain.
-        tls_key: a PEM file with its private key.
-        insecure: binds beyond loopback without token and TLS.
-        notice_seconds: how long after a signal to stop the server, no longer ready, still lets requests in.
-        grace_seconds: how long the accepted requests may take after that.
-        body_seconds: how long the head of one request may take to arrive, and its body, and its answer to be taken.
+        host: Name or address to bind. One beyond loopback needs a token, TLS or `insecure`.
+        http_port: Port of HTTP; 0 takes a free one.
+        grpc_port: Port of gRPC; 0 takes a free one.
+        max_body_bytes: Most bytes of one request, before and after decompression; fewer for a graph whose `max_rows`
+            rows need fewer.
+        max_rows: Most examples in one request, and in one run of a graph.
+        max_concurrent: Most inference requests at one time, HTTP and gRPC together; more may be arriving.
+        token_file: File with the bearer token that every request must carry, except those for the server's health.
+        tls_cert: PEM file with the certificate and its chain.
+        tls_key: PEM file with the certificate's private key.
+        insecure: Whether to bind beyond loopback without token and TLS.
+        notice_seconds: Time after a signal in which the server is no longer ready but still lets requests in.
+        grace_seconds: Time that the accepted requests may take after that.
+        body_seconds: Time in which a request's head must arrive, then its body, and in which its answer must be taken.
     """
 
     host: str = "127.0.0.1"
@@ -46,7 +47,7 @@ class Settings:
     body_seconds: float = 30.0
 
     def check(self) -> None:
-        """Raises ValueError for settings that cannot be, and OSError for files that cannot be read."""
+        """Raises ValueError for impossible settings, and OSError for files that cannot be read."""
         for name in ("http_port", "grpc_port"):
             _check_range(name, getattr(self, name), 0, 65535)
         for name in ("max_body_bytes", "max_rows", "max_concurrent"):
@@ -61,7 +62,7 @@ class Settings:
             raise ValueError(f"host: expected a loopback address, received {self.host!r}. {_REMEDY}")
 
     def token(self) -> str | None:
-        """The bearer token, None where there is none."""
+        """The bearer token; None if there is none."""
         if self.token_file is None:
             return None
         token = self.token_file.read_text(encoding="utf-8", errors="replace").strip()
@@ -73,7 +74,7 @@ class Settings:
         return token
 
     def tls(self) -> tuple[bytes, bytes] | None:
-        """The private key and the certificate, in PEM, that belong together; None where there are none."""
+        """The private key and its certificate, in PEM; None if there are none."""
         if self.tls_cert is None or self.tls_key is None:
             return None
         key, cert = Path(self.tls_key).read_bytes(), Path(self.tls_cert).read_bytes()

@@ -1,4 +1,4 @@
-"""`export_keras`: any Keras decoder as a bundle, its likelihood unstated."""
+"""`export_keras`, which writes any Keras decoder as a bundle without a stated likelihood."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import tf_keras
 from tensorflow_probability import distributions as tfd
 
 from vae_tf_onnx.bundle import GOLDEN
-from vae_tf_onnx.convert import _checks, _facts
-from vae_tf_onnx.convert._draft import replacing
+from vae_tf_onnx.convert import _arguments, _model_facts
+from vae_tf_onnx.convert._conversion import Conversion
+from vae_tf_onnx.convert._draft import bundle_draft
 from vae_tf_onnx.convert._finish import Extras, finish
 from vae_tf_onnx.convert._float32 import check_twin, computes_in, full_precision, in_float32
-from vae_tf_onnx.convert._onnx import Conversion
 
 _GOLDEN_ROWS = 8
 _UNSTATED: dict[str, Any] = {"family": None, "parameters": {}}
@@ -40,42 +40,42 @@ def export_keras(
 ) -> Path:
     """Writes a Keras decoder of z as a bundle of one graph, z `[B, D]` -> mean `[B, *E]`. Returns the folder.
 
-    What its output is the mean of is not known: the bundle states no likelihood, posterior or prior, and the runtime
-    decodes, but neither draws nor scores. Latents with more axes than one are taken flat, D their product.
-    See `export` for what is checked, and for the other arguments.
+    The likelihood that the output is the mean of is not known. So the bundle states no likelihood, posterior or prior,
+    and the runtime can decode, but it can neither sample nor score. Latents with several axes are taken flat, and D is
+    the product of their sizes. See `export` for the checks and for the other arguments.
 
     Args:
-        model: a tf_keras model, functional, Sequential or subclassed and called once, of one input and one tensor as
-            output.
-        folder: see export.
-        opset: see export.
-        data_range: smallest and largest value of the data.
-        fixed_batch: see export.
-        data: see export.
-        variants: see export.
-        tolerance: see export.
-        force: see export.
-        gpu: see export.
-        kserve: see export.
+        model: A tf_keras model (functional, Sequential, or subclassed and called once) with one tensor as input and
+            one as output.
+        folder: See `export`.
+        opset: See `export`.
+        data_range: Smallest and largest value of the data.
+        fixed_batch: See `export`.
+        data: See `export`.
+        variants: See `export`.
+        tolerance: See `export`.
+        force: See `export`.
+        gpu: See `export`.
+        kserve: See `export`.
 
     Raises:
-        TypeError: for what is no tf_keras model.
-        ValueError: for several inputs or outputs, a distribution as output, or open sizes; and see export.
-        BundleError: see export.
-        UnsupportedOpError: see export.
-        ParityError: see export.
+        TypeError: If `model` is no tf_keras model.
+        ValueError: For several inputs or outputs, for a distribution as output, and for open sizes; see also `export`.
+        BundleError: See `export`.
+        UnsupportedOpError: See `export`.
+        ParityError: See `export`.
     """
-    limits = _checks.data_range(data_range)
-    _checks.opset(opset)
-    batch = _checks.batch(fixed_batch)
+    limits = _arguments.data_range(data_range)
+    _arguments.opset(opset)
+    batch = _arguments.batch(fixed_batch)
     shape = _latent_shape(model)
     event_shape = _event_shape(model, shape)
     extras = Extras(tuple(variants), tolerance=tolerance, force=force, gpu=gpu, kserve=kserve)
     policy = computes_in(model, opset)
     model = model if policy == "float32" else _in_float32(model, shape)
     shared = {"data_range": list(limits), "opset": opset, "batch": batch, "compute_dtype": policy, "data": data}
-    facts = _parts(shape, event_shape) | shared | {"versions": _facts.versions()}
-    with replacing(Path(folder)) as draft:
+    facts = _unstated_parts(shape, event_shape) | shared | {"versions": _model_facts.versions()}
+    with bundle_draft(Path(folder)) as draft:
         conversion = Conversion(model, opset=opset, batch=batch, facts=facts)
         reference = _decoder(model, shape, None)
         function = reference if batch is None else _decoder(model, shape, batch)
@@ -87,7 +87,7 @@ def export_keras(
     return Path(folder)
 
 
-def _parts(shape: tuple[int, ...], event_shape: tuple[int, ...]) -> dict[str, Any]:
+def _unstated_parts(shape: tuple[int, ...], event_shape: tuple[int, ...]) -> dict[str, Any]:
     return {
         "event_shape": list(event_shape),
         "latent_dim": math.prod(shape),

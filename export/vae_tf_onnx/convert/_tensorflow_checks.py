@@ -1,4 +1,4 @@
-"""What may not be in a TensorFlow graph that is to become ONNX."""
+"""The refusal of TensorFlow operations that must not be in a graph that becomes ONNX."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ BFLOAT16 = "one in bfloat16, which onnxruntime does not compute in on a CPU"
 
 
 def check_tensorflow(function: Any, layers: set[str], opset: int) -> None:
-    """Raises UnsupportedOpError for operations that draw random numbers, and for numbers in bfloat16.
+    """Raises UnsupportedOpError for operations that generate random numbers, and for numbers in bfloat16.
 
     tf2onnx turns some random operations into others that ignore the seed, and drops some as dropout. A graph is
     deterministic: its noise is an input.
 
     Args:
-        function: a `tf.function` with an input signature.
-        layers: names of the Keras layers, one of which the error is to name.
-        opset: of ONNX.
+        function: A `tf.function` with an input signature.
+        layers: Names of the Keras layers. The error names one of them.
+        opset: ONNX opset, for the error.
     """
     for node in _nodes(function.get_concrete_function().graph.as_graph_def()):
         if _RANDOM.search(node.op):
-            received = "one that draws random numbers, where a graph is deterministic"
+            received = "one that generates random numbers, where a graph is deterministic"
             raise UnsupportedOpError(node.op, layer_of(node.name, layers), opset, received)
         if any(tf.bfloat16.as_datatype_enum in _types(value) for value in node.attr.values()):
             raise UnsupportedOpError(node.op, layer_of(node.name, layers), opset, BFLOAT16)
 
 
 def layer_of(node: str, layers: set[str]) -> str:
-    """The innermost layer in the name of a node; the name itself where there is none."""
+    """The innermost layer in the name of a node; the name itself if it names no layer."""
     scope = [part for part in node.split("/") if part in layers]
     return scope[-1] if scope else node
 

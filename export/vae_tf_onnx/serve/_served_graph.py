@@ -1,4 +1,4 @@
-"""The graphs of a bundle that a server runs."""
+"""The graphs of a bundle as a server runs them."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ _DYNAMIC = "int8-dynamic"
 
 @dataclass(frozen=True)
 class ServedGraph:
-    """A graph, and how it may be run.
+    """A graph, and whether requests may share its runs.
 
     Attributes:
-        graph: the graph.
-        joins: whether rows of several requests may go into one run. Not in int8-dynamic, which takes the range of its
-            activations from all rows of a run: one caller's large numbers would cost another's answer its precision.
+        graph: The graph.
+        joins: Whether rows of several requests may go into one run. They may not in int8-dynamic, which takes the range
+            of its activations from all rows of a run: one caller's large numbers would spoil another's answer.
     """
 
     graph: Graph
     joins: bool = True
 
     def batcher(
-        self, *, max_rows: int, executor: Executor, observe: Callable[[int, int], None] | None = None
+        self, *, max_rows: int, executor: Executor, on_run: Callable[[int, int], None] | None = None
     ) -> Batcher:
-        """Runs it for many callers; see Batcher."""
-        return Batcher(self._run, max_rows=max_rows if self.joins else 1, executor=executor, observe=observe)
+        """A batcher that runs this graph for many callers; see Batcher."""
+        return Batcher(self._run, max_rows=max_rows if self.joins else 1, executor=executor, on_run=on_run)
 
     def _run(self, inputs: Arrays) -> Arrays:
         return self.graph.run(*(inputs[name] for name in self.graph.input_shapes))
 
 
 def load_graphs(bundle: Bundle, *, variant: str, threads: int) -> list[ServedGraph]:
-    """Every graph that a bundle holds, in a variant where there is one of it, else in fp32.
+    """Every graph that a bundle holds, in this variant if the graph has it, else in fp32.
 
     Raises:
-        BundleError: for a bundle that is damaged or newer.
-        ValueError: for a variant that no graph has, or fewer threads than one.
+        BundleError: For a bundle that is damaged or newer.
+        ValueError: For a variant that no graph has, or fewer threads than one.
     """
     if threads < 1:
         raise ValueError(f"threads: expected 1 or more, received {threads}. Pass 1 for each core to use.")

@@ -1,4 +1,4 @@
-"""What the manifest says about a model: its parts, its score on data, and what its latents carry."""
+"""The facts about a model that the manifest states: its parts, its scores on data, and its latents."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ import vae_tf_onnx
 
 _SCORED = 10_000
 _CHUNK = 256
-_PRIOR_DRAWS = 4096
-_POSTERIOR_DRAWS = 64
+_PRIOR_SAMPLES = 4096
+_POSTERIOR_SAMPLES = 64
 
 
 def versions() -> dict[str, str]:
-    """Of the libraries that took part."""
+    """The versions of the libraries that took part, by name."""
     modules = (vae_tf, vae_tf_onnx, tf, tf_keras, tf2onnx, onnx, onnxruntime, np)
     return {module.__name__: module.__version__ for module in modules}
 
 
 def parts(vae: vae_tf.VAE) -> dict[str, Any]:
-    """Shapes, likelihood, posterior and prior."""
+    """The model's shapes, likelihood, posterior and prior."""
     equivalence = vae.likelihood.equivalence()
     return {
         "event_shape": list(vae.event_shape),
@@ -49,11 +49,11 @@ def _part(layer: Any) -> dict[str, Any]:
 
 
 def evaluation(vae: vae_tf.VAE, x: np.ndarray) -> dict[str, Any]:
-    """Means over the first 10,000 examples of ELBO, distortion and rate in nats, at one draw of z for each.
+    """Means of ELBO, distortion and rate in nats over the first 10,000 examples, at one sample of z for each.
 
     Args:
-        vae: the model.
-        x: data `[n, *E]`.
+        vae: The model.
+        x: Data `[n, *E]`.
     """
     x = x[:_SCORED]
     terms = [[part.numpy() for part in vae.terms(chunk, seed=i)] for i, chunk in enumerate(_chunks(x))]
@@ -64,13 +64,13 @@ def evaluation(vae: vae_tf.VAE, x: np.ndarray) -> dict[str, Any]:
 def latents(vae: vae_tf.VAE, x: np.ndarray, source: str) -> dict[str, Any]:
     """KL of each latent in nats, and mean and standard deviation of the aggregate posterior, `[D]` each.
 
-    The KL is that of the marginals, averaged over the data. Where it has no closed form it is that of two normals
-    with the moments of q(z_j|x) and p(z_j), which ranks latents and is no bound: `kl_is_exact` is then false.
+    The KL is that of the marginals, averaged over the data. If it has no closed form, the KL between two normals with
+    the moments of q(z_j|x) and p(z_j) stands in, and `kl_is_exact` is false. It ranks the latents but is no bound.
 
     Args:
-        vae: the model.
-        x: data `[n, *E]`.
-        source: what they are.
+        vae: The model.
+        x: Data `[n, *E]`.
+        source: Name of the data in the manifest.
     """
     x = x[:_SCORED]
     prior_mean, prior_scale = _prior_moments(vae)
@@ -101,19 +101,19 @@ def _chunks(x: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _prior_moments(vae: vae_tf.VAE) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each latent, `[D]`."""
+    """Mean and standard deviation of each latent under the prior, `[D]`."""
     if isinstance(vae.prior, vae_tf.priors.StandardNormal):
         return np.zeros(vae.latent_dim), np.ones(vae.latent_dim)
-    z = vae.prior.from_noise(vae.prior.noise(np.random.default_rng(0), _PRIOR_DRAWS)).numpy()
+    z = vae.prior.from_noise(vae.prior.noise(np.random.default_rng(0), _PRIOR_SAMPLES)).numpy()
     return z.mean(axis=0), z.std(axis=0)
 
 
 def _posterior_moments(vae: vae_tf.VAE, q: Any, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each latent of q(z|x), `[B, D]`; from draws where it is not normal."""
+    """Mean and standard deviation of each latent of q(z|x), `[B, D]`; from samples if it is not normal."""
     if vae.posterior.is_normal:
         return q.mean().numpy(), q.stddev().numpy()
     parameters = vae.posterior.parameters_of(q)
-    shape = (_POSTERIOR_DRAWS, *parameters["loc"].shape)
+    shape = (_POSTERIOR_SAMPLES, *parameters["loc"].shape)
     noise = np.random.default_rng(seed).standard_normal(shape, np.float32)
     z = vae.posterior.draw(noise, parameters)[0].numpy()
     return z.mean(axis=0), z.std(axis=0)

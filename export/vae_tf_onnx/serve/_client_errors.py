@@ -1,4 +1,4 @@
-"""What a client may be told: one status for HTTP and one for gRPC of each error."""
+"""The errors that a client may be told, each with one status for HTTP and one for gRPC."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from kserve.errors import InvalidInput, ModelNotFound, ModelNotReady, ServerNotL
 
 
 class TooLargeError(Exception):
-    """A request above one of the limits of size."""
+    """A request that is above one of the limits of size."""
 
 
 class TooManyError(Exception):
-    """A request above the number that may run at one time."""
+    """A request that comes when as many as allowed are there already."""
 
 
 class UnauthenticatedError(Exception):
@@ -57,10 +57,10 @@ def status(error: Exception) -> tuple[HTTPStatus, StatusCode]:
 
 
 def text(error: Exception) -> str:
-    """What a client is told of an error, in a length that gRPC's trailers and logs bear."""
+    """The text that a client is told of an error, cut to a length that gRPC's trailers and logs can take."""
     return str(error)[:_MAX_TEXT] if isinstance(error, tuple(STATUSES)) else _INTERNAL_TEXT
 
 
 def shown(value: Any) -> str:
-    """What was received, short enough for a message."""
+    """A received value, cut to a length that fits into a message."""
     return _repr.repr(value)
