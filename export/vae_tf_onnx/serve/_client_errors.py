@@ -30,6 +30,9 @@ class BodyTimeoutError(Exception):
     """A body that did not arrive in time."""
 
 
+UNAUTHENTICATED = UnauthenticatedError(
+    "authorization: expected Bearer and the server's token, received none or another. Send it as a header."
+)
 STATUSES: dict[type[Exception], tuple[HTTPStatus, StatusCode]] = {
     BodyTimeoutError: (HTTPStatus.REQUEST_TIMEOUT, StatusCode.DEADLINE_EXCEEDED),
     InvalidInput: (HTTPStatus.BAD_REQUEST, StatusCode.INVALID_ARGUMENT),

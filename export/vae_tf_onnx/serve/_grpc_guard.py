@@ -15,9 +15,9 @@ from kserve.errors import InvalidInput, ServerNotReady
 
 from vae_tf_onnx.serve import _metrics
 from vae_tf_onnx.serve._admission import Admission
-from vae_tf_onnx.serve._client_errors import STATUSES, BodyTimeoutError, status, text
+from vae_tf_onnx.serve._client_errors import STATUSES, UNAUTHENTICATED, BodyTimeoutError, status, text
 from vae_tf_onnx.serve._server_settings import ServerSettings
-from vae_tf_onnx.serve._token import UNAUTHENTICATED, carries
+from vae_tf_onnx.serve._token import carries
 
 _LOG = logging.getLogger(__name__)
 _SERVICE = "/inference.GRPCInferenceService/"

@@ -17,11 +17,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from vae_tf_onnx.serve import _metrics
 from vae_tf_onnx.serve._admission import Admission
 from vae_tf_onnx.serve._body import read_body
-from vae_tf_onnx.serve._client_errors import STATUSES, TooManyError, UnauthenticatedError, shown, status, text
+from vae_tf_onnx.serve._client_errors import (
+    STATUSES,
+    UNAUTHENTICATED,
+    TooManyError,
+    UnauthenticatedError,
+    shown,
+    status,
+    text,
+)
 from vae_tf_onnx.serve._model import GraphDataPlane
 from vae_tf_onnx.serve._server_settings import ServerSettings
 from vae_tf_onnx.serve._tensors import VERSION
-from vae_tf_onnx.serve._token import UNAUTHENTICATED, carries
+from vae_tf_onnx.serve._token import carries
 
 _LOG = logging.getLogger(__name__)
 _PART = 2**16

@@ -1,4 +1,4 @@
-"""What the server refuses to start with, in one line and exit code 2, and where it may listen."""
+"""The command `serve`: what it refuses to start with, in one line and exit code 2, and when it makes an explorer."""
 
 import socket
 import subprocess
@@ -7,8 +7,8 @@ import sys
 import pytest
 from serving import lacks
 
-from vae_tf_onnx.cli import main
-from vae_tf_onnx.serve import ServerSettings
+from vae_tf_onnx.bundle import open_bundle
+from vae_tf_onnx.cli import _serve
 
 TWICE = """
 import sys
@@ -61,9 +61,9 @@ def bad_files(folder):
         ([], "expected a file, received nothing there"),
     ],
 )
-def test_what_it_does_not_start_with(run_command, tmp_path, monkeypatch, arguments, message):
+def test_what_it_does_not_start_with(run, tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(bad_files(tmp_path))
-    code, out, err = run_command(main, "serve", "nowhere", *arguments)
+    code, out, err = run("serve", "nowhere", *arguments)
     assert (code, out) == (2, "")
     assert err.count("\n") == 1
     assert message in err
@@ -79,45 +79,41 @@ def test_what_it_does_not_start_with(run_command, tmp_path, monkeypatch, argumen
         (["--threads", "0"], "threads: expected 1 or more, received 0"),
     ],
 )
-def test_what_it_does_not_serve(run_command, make_bundle, monkeypatch, arguments, message):
+def test_what_it_does_not_serve(run, make_bundle, monkeypatch, arguments, message):
     monkeypatch.chdir(make_bundle().parent)
-    code, out, err = run_command(main, "serve", "bundle", *arguments)
+    code, out, err = run("serve", "bundle", *arguments)
     assert (code, out) == (2, "")
     assert message in err
 
 
-def test_a_damaged_bundle_is_not_served(run_command, make_bundle):
+def test_a_damaged_bundle_is_not_served(run, make_bundle):
     folder = make_bundle()
     (folder / "decoder" / "1" / "model.onnx").write_bytes(b"x")
-    code, _, err = run_command(main, "serve", folder)
+    code, _, err = run("serve", folder)
     assert code == 2
     assert "expected sha256" in err
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        ServerSettings(host="127.0.0.1"),
-        ServerSettings(host="localhost"),
-        ServerSettings(host="::1"),
-        ServerSettings(host="0.0.0.0", insecure=True),
-    ],
-)
-def test_where_it_may_listen(settings):
-    settings.check()
-
-
-def test_a_token_is_enough_beyond_loopback(tmp_path):
-    (tmp_path / "token").write_text("0123456789abcdef\n")
-    settings = ServerSettings(host="0.0.0.0", token_file=tmp_path / "token")
-    settings.check()
-    assert settings.token() == "0123456789abcdef"
-
-
-def test_without_kserve_the_command_says_how_to_install_it(run_command, make_bundle, monkeypatch):
+def test_without_kserve_the_command_says_how_to_install_it(run, make_bundle, monkeypatch):
     monkeypatch.setitem(sys.modules, "kserve", None)
-    for name in [name for name in sys.modules if name.startswith("vae_tf_onnx.serve._server")]:
-        monkeypatch.delitem(sys.modules, name)
-    code, _, err = run_command(main, "serve", make_bundle())
+    monkeypatch.delitem(sys.modules, "vae_tf_onnx.serve._server", raising=False)
+    code, _, err = run("serve", make_bundle())
     assert code == 2
     assert 'Install it: pip install "vae-tf-onnx[serve]"' in err
+
+
+def test_a_cache_that_cannot_be_written_stops_nothing(gaussian, tmp_path, monkeypatch, caplog):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    _serve.write_explorer(open_bundle(gaussian), tmp_path / "page", "fp32", None)
+    assert "No explorer at /: [Errno" in caplog.text
+
+
+def test_with_a_token_there_is_no_explorer(gaussian, run, tmp_path, monkeypatch, caplog):
+    (tmp_path / "token").write_text("0123456789abcdef")
+    served = []
+    monkeypatch.setattr(_serve, "serve", lambda *arguments, **options: served.append(options))
+    caplog.set_level("INFO", "vae_tf_onnx")
+    assert run("serve", gaussian, "--token-file", tmp_path / "token")[0] == 0
+    assert served == [{"variant": "fp32", "threads": 1}]
+    assert "No explorer at /: a browser that opens a page sends no token" in caplog.text

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bundle_changes import add_scorer
-from handmade import EVENT_SHAPE, LATENT_DIM, SIGMA, weights, write_bundle
+from handmade import EVENT_SHAPE, LATENT_DIM, SIGMA, latents, means, write_bundle
 from serving import INFER, LENGTH, Server, binary, lacks, tensor
 
 pytestmark = lacks("kserve")
@@ -42,15 +42,6 @@ def server(tmp_path_factory):
     code, log = server.stop()
     assert code == 0
     assert "Traceback" not in log
-
-
-def latents(rows, seed=0):
-    return np.random.default_rng(seed).normal(size=(rows, LATENT_DIM)).astype(np.float32)
-
-
-def means(z):
-    """What the decoder made by hand gives."""
-    return (z.astype(np.float64) @ weights()[0]).reshape(len(z), *EVENT_SHAPE)
 
 
 @lacks("tritonclient")

@@ -1,4 +1,4 @@
-"""`vae-tf serve` shows the explorer at `/`."""
+"""The running server's first page, the explorer, while it is made and after."""
 
 import os
 import stat
@@ -8,11 +8,10 @@ import serving
 import web_bundles
 from slow_clients import wait_for
 
-from vae_tf_onnx.bundle import open_bundle
-from vae_tf_onnx.cli import _serve, main
 from vae_tf_onnx.web import RUNTIME_FILES, build
 
 pytestmark = serving.lacks("kserve")
+
 TEXT = b"Open Inference Protocol"
 
 
@@ -55,20 +54,3 @@ def test_it_serves_while_the_page_is_made_and_where_it_cannot_be(bundle, tmp_pat
         go.touch()
         wait_for(lambda: "No explorer at /: onnxruntime-web" in server.log())
         assert TEXT in server.request("GET", "/")[2]
-
-
-def test_a_cache_that_cannot_be_written_stops_nothing(bundle, tmp_path, monkeypatch, caplog):
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    _serve.write_explorer(open_bundle(bundle), tmp_path / "page", "fp32", None)
-    assert "No explorer at /: [Errno" in caplog.text
-
-
-def test_with_a_token_there_is_no_explorer(bundle, run_command, tmp_path, monkeypatch, caplog):
-    (tmp_path / "token").write_text("0123456789abcdef")
-    served = []
-    monkeypatch.setattr(_serve, "serve", lambda *arguments, **options: served.append(options))
-    caplog.set_level("INFO", "vae_tf_onnx")
-    assert run_command(main, "serve", bundle, "--token-file", tmp_path / "token")[0] == 0
-    assert served == [{"variant": "fp32", "threads": 1}]
-    assert "No explorer at /: a browser that opens a page sends no token" in caplog.text

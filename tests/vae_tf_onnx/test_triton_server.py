@@ -7,13 +7,13 @@ import shutil
 import subprocess
 import sys
 import urllib.error
-from pathlib import Path
 
 import numpy as np
 import pytest
 import triton_server
 from bundle_changes import add_scorer, fix_batch
 from handmade import EVENT_SHAPE, LATENT_DIM, golden, write_bundle
+from paths import ROOT
 
 from vae_tf_onnx import triton
 
@@ -144,7 +144,7 @@ def scorer_golden(batch=5):
 
 def ask(server, graph, expected):
     """(protocol, check) -> what protocol_client.py finds."""
-    command = [sys.executable, Path(__file__).with_name("protocol_client.py"), "--http", server.http]
+    command = [sys.executable, ROOT / "tests/helpers/protocol_client.py", "--http", server.http]
     command += ["--grpc", server.grpc, "--expected", expected, "--model", graph]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr

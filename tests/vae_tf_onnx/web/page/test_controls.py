@@ -1,11 +1,10 @@
-"""The controls of the page in a browser, against plain onnxruntime; test_web_pages.py opens other pages."""
+"""The controls of the page in a browser, against plain onnxruntime; test_pages.py opens other pages."""
 
 import io
 
 import numpy as np
 import pytest
 
-pytest.importorskip("onnx", reason="the bundles are made with onnx, which is not installed")
 pytest.importorskip("playwright", reason="playwright is not installed")
 import web_bundles
 import web_random

@@ -1,7 +1,7 @@
 """Every likelihood, posterior and prior, with every graph: exported, checked, and compared with TensorFlow.
 
-onnxruntime runs each graph by itself; then the package's runtime decodes, scores and samples. Where the
-variable VAE_TF_KEEP_BUNDLES names a folder the bundles stay there, to be verified in an environment without TensorFlow.
+onnxruntime runs each graph by itself. Then the package's runtime decodes, encodes, samples, draws and scores. If the
+variable VAE_TF_KEEP_BUNDLES names a folder, the bundles stay there, to be verified where TensorFlow is not.
 """
 
 import os
@@ -15,8 +15,9 @@ import pytest
 from scipy import stats
 
 import vae_tf
-from vae_tf_onnx import Decoder, export, verify
+from vae_tf_onnx import Decoder, Encoder, Reconstructor, Sampler, Scorer, export, verify
 from vae_tf_onnx.bundle import GRAPHS
+from vae_tf_onnx.convert._functions import ON_REQUEST
 from vae_tf_onnx.verification import LOG_PROB_TOLERANCE, TOLERANCE
 
 PLAIN = ("diagonal", "standard_normal")
@@ -47,7 +48,6 @@ MATRIX = {
 }
 """Posterior and prior for each likelihood; all of them are names in cases.py."""
 COUNTS = (vae_tf.likelihoods.Poisson, vae_tf.likelihoods.NegativeBinomial)
-ON_REQUEST = ("decoder", "encoder", "sampler", "reconstructor", "scorer")
 
 
 def final(cls):
@@ -145,7 +145,7 @@ def compare(vae, graph, output, received, expected):
     assert np.abs(received - expected).max() <= (LOG_PROB_TOLERANCE if nats else TOLERANCE) * size, (graph, output)
 
 
-def compare_runtime(vae, decoder):
+def compare_decoder(vae, decoder):
     for batch in (1, 3, 17):
         z = np.random.default_rng(batch).normal(size=(batch, vae.latent_dim)).astype(np.float32)
         x = vae.sample(batch, seed=batch)
@@ -158,6 +158,33 @@ def compare_runtime(vae, decoder):
             assert np.isclose(received, x, rtol=1e-4, atol=1e-5).mean() > 0.99
     if isinstance(vae.likelihood, COUNTS):
         compare_counts(decoder.sample(4000, seed=1), vae.sample(4000, seed=2))
+    means = [model.sample(300, seed=5, observation_noise=False) for model in (decoder, vae)]  # more than one chunk
+    np.testing.assert_allclose(*means, rtol=1e-4, atol=1e-5 * max(1, np.abs(means[1]).max()))
+
+
+def compare_encoder(vae, encoder):
+    x, noise = inputs_of(vae, ["x", "noise"], 17).values()
+    expected = posterior(vae, x, noise)
+    z, log_q = encoder.draw(x, noise)
+    np.testing.assert_allclose(z, expected["z"], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(log_q, expected["log_prob"], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(encoder.encode(x), vae.encode(x), rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(encoder.sample(x, seed=3), encoder.sample(x, seed=3))
+    with pytest.raises(ValueError, match="noise: expected shape"):
+        encoder.draw(x, noise[:3])
+
+
+def compare_whole_model(vae, bundle):
+    """Sampler, reconstructor and scorer give what decoder and model give."""
+    x, noise = inputs_of(vae, ["x", "noise"], 17).values()
+    scores = Scorer(bundle).score(x, noise)
+    for name, expected in scorer(vae, x, noise).items():
+        compare(vae, "scorer", name, getattr(scores, name), expected)
+    compare(
+        vae, "reconstructor", "mean", Reconstructor(bundle).reconstruct(x, noise), reconstructor(vae, x, noise)["mean"]
+    )
+    received, expected = (model(bundle).sample(300, seed=5) for model in (Sampler, Decoder))
+    assert np.isclose(received, expected, rtol=1e-4, atol=1e-5).mean() > 0.99, "but for steps between two levels"
 
 
 def compare_counts(received, expected):
@@ -197,4 +224,6 @@ def test_all_graphs(make_vae, place, likelihood):
             for name, received in zip(names, session.run(names, inputs), strict=True):
                 compare(vae, graph, name, received, reference[name])
     assert max(verify(bundle).values()) < 1e-5
-    compare_runtime(vae, Decoder(bundle))
+    compare_decoder(vae, Decoder(bundle))
+    compare_encoder(vae, Encoder(bundle))
+    compare_whole_model(vae, bundle)

@@ -7,7 +7,6 @@ import shutil
 import numpy as np
 import pytest
 
-pytest.importorskip("onnx", reason="the bundles are made with onnx, which is not installed")
 pytest.importorskip("playwright", reason="playwright is not installed")
 import web_bundles
 import web_random
