@@ -1,4 +1,4 @@
-"""Keras decoders that are not ours: with layers of every kind, subclassed ones, and one with a layer of a function."""
+"""Keras decoders that are not ours: with layers of every kind, subclassed, and with a layer of any function."""
 
 import numpy as np
 import tf_keras as keras

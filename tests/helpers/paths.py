@@ -1,4 +1,4 @@
-"""Places in the repository, for the tests that read its files."""
+"""The root of the repository, and the contents of folders, for tests that read files."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What card and page say of a likelihood's scale, against vae_tf's definitions."""
+"""A likelihood's scale as card and page describe it, against vae_tf's definitions."""
 
 import math
 import re

@@ -92,7 +92,7 @@ class GraphInputs:
         return noise
 
     def _moves(self, noise: np.ndarray, parameters: Arrays, rng: np.random.Generator) -> np.ndarray:
-        """Where x changes if the parameters are shifted a little, `[B, *E]`."""
+        """A mask, `[B, *E]`, of the x that change if the parameters are shifted a little."""
         observe = self.vae.likelihood.observe
         x = observe(noise, parameters).numpy()
         moves = np.zeros(x.shape, bool)

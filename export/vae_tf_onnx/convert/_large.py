@@ -18,7 +18,7 @@ LARGE_WEIGHT = 2**20
 
 
 def convert_large(function: Any, **options: Any) -> onnx.ModelProto:
-    """Does what `tf2onnx.convert.from_function` does, but large weights are inputs of the graph until it is converted.
+    """Converts as `tf2onnx.convert.from_function` does, but large weights are inputs of the graph meanwhile.
 
     tf2onnx's own `large_model=True` fails beside numpy 2 and holds seven copies of the weights. The large kernel of a
     convolution is transposed when onnxruntime loads the graph, and nothing is folded into it. Weights that inner

@@ -36,7 +36,7 @@ class Value:
         return Value(self.graph, made.output[0], dtype)
 
     def like(self, value: Any) -> Value:
-        """`value` as a tensor of this graph: numbers become constants of this tensor's type, arrays keep their own."""
+        """`value` as a tensor of this graph: numbers become constants of its type, and arrays keep theirs."""
         if isinstance(value, Value):
             return value
         array = value if isinstance(value, np.ndarray) else np.asarray(value, self.dtype)

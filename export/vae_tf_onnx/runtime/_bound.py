@@ -49,7 +49,7 @@ class Bound:
         self.batch = batch
 
     def run(self, *inputs: Any) -> dict[str, np.ndarray]:
-        """Does what Graph.run does, for inputs of `batch` rows. The outputs are copies.
+        """Runs the graph on inputs of `batch` rows, as Graph.run does. The outputs are copies.
 
         Raises:
             ValueError: For inputs of another shape than `[batch, *shape]`.

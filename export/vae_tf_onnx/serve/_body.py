@@ -16,7 +16,7 @@ from vae_tf_onnx.serve._client_errors import BodyTimeoutError, TooLargeError, Un
 _EITHER = 32 + zlib.MAX_WBITS
 """zlib's word for data in gzip or zlib format, whichever its header says."""
 _DISCARD_BYTES, _DISCARD_SECONDS = 2**26, 2.0
-"""How much of a refused body is still read, so that a sender who reads nothing before its end gets the answer."""
+"""The bytes of a refused body that are still read, so that a sender who reads nothing before its end is answered."""
 
 
 async def read_body(

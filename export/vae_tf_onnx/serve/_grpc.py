@@ -24,7 +24,7 @@ _SPARE = 32
 _AGE_SECONDS = 600
 """The age at which a connection takes no new calls. Its client opens another one; calls that never end go with it."""
 _REFUSE_SECONDS = 0.25
-"""How long calls that come in are told that the server stops. After that, grpc drops them without a word."""
+"""The time in which new calls are told that the server stops. After that, grpc drops them without a word."""
 
 
 class RpcServer:

@@ -49,7 +49,7 @@ class Guard(aio.ServerInterceptor):
     async def intercept_service(
         self, continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]], details: grpc.HandlerCallDetails
     ) -> Any:
-        """See grpc.aio."""
+        """Chooses the handler of one call; see grpc.aio."""
         given = dict(details.invocation_metadata).get("authorization", "")
         if self._token is not None and details.method not in _OPEN and not carries(given, self._token):
             return grpc.stream_stream_rpc_method_handler(_refuse)

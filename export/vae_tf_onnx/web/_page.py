@@ -34,7 +34,7 @@ def write_folder(out: Path, contents: Mapping[str, bytes]) -> Path:
 
 
 def write_single(out: Path, contents: Mapping[str, bytes]) -> Path:
-    """Writes one index.html with everything inside it, and `contents` compressed. Returns its path.
+    """Writes one index.html with everything inside it; `contents` is compressed. Returns its path.
 
     Only the script and the style inside it are allowed to act, because the policy names their checksums.
     """

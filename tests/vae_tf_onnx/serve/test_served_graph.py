@@ -1,4 +1,4 @@
-"""Requests that share a run do not change each other's answers."""
+"""Served graphs: requests that share a run do not change each other's answers."""
 
 import asyncio
 import threading

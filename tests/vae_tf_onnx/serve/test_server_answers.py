@@ -1,4 +1,4 @@
-"""The server's answers: tritonclient's view of it, values known in closed form, and words for what it refuses."""
+"""The running server's answers: to tritonclient, to requests whose answers are known, and to those that it refuses."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""Whom the server answers, and how much it takes."""
+"""The running server's limits: whom it answers, and how much it takes."""
 
 import datetime
 import gzip

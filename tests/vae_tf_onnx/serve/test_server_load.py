@@ -1,4 +1,4 @@
-"""Thirty-two clients at once, a signal in the midst of them, and requests that are none."""
+"""The running server under load: 32 clients at once, a signal in the midst of them, and malformed requests."""
 
 import collections
 import json

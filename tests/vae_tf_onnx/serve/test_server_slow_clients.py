@@ -1,4 +1,4 @@
-"""Clients that keep the server waiting cost others nothing, and not for long."""
+"""The running server and clients that keep it waiting: they cost others nothing, and are cut off in time."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""How the server ends."""
+"""The end of the running server, after a signal."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""float16 that is never black and never NaN: judged in arithmetic that really is float16.
+"""The conversion to float16, never black and never NaN, judged in arithmetic that really is float16.
 
 onnxruntime on a CPU is no judge: it joins the float32 kernels around a float16 tensor, so that nothing overflows there
 and images turn black on a GPU or in a browser. The reference evaluator of onnx computes each node in its own type.

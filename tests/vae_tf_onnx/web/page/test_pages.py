@@ -1,4 +1,4 @@
-"""The page in a browser: how it loads, what it says when it cannot, who can use it, and pages of other bundles."""
+"""The page in a browser: loading, failing in words, accessibility, and the pages of other bundles."""
 
 import io
 import json
