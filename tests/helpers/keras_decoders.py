@@ -20,15 +20,15 @@ def image(*parts):
     return network(layers.Dense(64), layers.Reshape((4, 4, 4)), *parts)
 
 
-def with_function(function, name="odd"):
-    """A decoder of 4 latents with a layer of this function."""
+def with_function(function, name="odd", kernel_initializer="glorot_uniform"):
+    """A decoder of 4 latents with a layer of this function, and a dense one behind it."""
 
     class Layer(layers.Layer):
         def call(self, inputs):
             return function(inputs)
 
     z = keras.Input((4,))
-    return keras.Model(z, layers.Dense(3)(Layer(name=name)(z)))
+    return keras.Model(z, layers.Dense(3, kernel_initializer=kernel_initializer)(Layer(name=name)(z)))
 
 
 @keras.saving.register_keras_serializable("test")
