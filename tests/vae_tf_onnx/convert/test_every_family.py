@@ -122,7 +122,9 @@ def reconstructor(vae, x, noise):
 def scorer(vae, x, noise):
     z = posterior(vae, x, noise)["z"]
     distortion = -vae.likelihood.given(vae.decoder(z), x).log_prob(x)
-    rate = vae.prior.rate(vae.encoder(x), z)
+    q = vae.encoder(x)
+    closed = vae.prior.closed_form(q)
+    rate = q.log_prob(z) - vae.prior.log_prob(z) if closed is None else closed
     return {"elbo": -distortion - rate, "distortion": distortion, "rate": rate}
 
 
