@@ -1,4 +1,4 @@
-"""Fixtures. TensorFlow is imported by those that need it, so that tests/vae_tf_onnx runs without it."""
+"""Fixtures of all tests. Only those that need TensorFlow import it, so that tests/vae_tf_onnx runs without it."""
 
 import os
 

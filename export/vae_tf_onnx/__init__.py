@@ -1,6 +1,6 @@
 """Decoders and encoders trained with vae_tf, as ONNX bundles that need numpy and onnxruntime alone.
 
-Names are imported on first use: `export` and `export_keras` are the only ones that need TensorFlow.
+Names are imported on first use; `export` and `export_keras` are the only ones that need TensorFlow.
 """
 
 from __future__ import annotations

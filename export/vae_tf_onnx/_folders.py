@@ -1,4 +1,4 @@
-"""Folders that are either whole or not there."""
+"""The replacement of a folder in one step: readers see the old one or the new one, and never a part."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @contextmanager
 def replacing(folder: Path) -> Iterator[Path]:
-    """A draft folder beside `folder` that takes its place when the block ends well, and vanishes otherwise."""
+    """A draft folder beside `folder` that takes its place when the block ends well and vanishes otherwise."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(
         prefix=f".{folder.name}.", dir=folder.parent, ignore_cleanup_errors=True

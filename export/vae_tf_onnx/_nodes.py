@@ -1,4 +1,4 @@
-"""The nodes of an ONNX graph."""
+"""An iterator over the nodes of an ONNX graph."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    """All of them, those in the bodies of If, Loop and Scan included."""
+    """All nodes of a graph, including those in the bodies of If, Loop and Scan."""
     for node in graph.node:
         yield node
         for attribute in node.attribute:

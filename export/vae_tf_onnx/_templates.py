@@ -9,16 +9,16 @@ from typing import Any
 def render(
     template: str, values: Mapping[str, Any], *, what: str, filters: Mapping[str, Callable[[Any], str]] | None = None
 ) -> str:
-    """The text of a template. Nothing is escaped but by the template's own filters: it is no HTML.
+    """The text of a template. The result is no HTML: only the template's own filters escape anything.
 
     Args:
-        template: name of a file in the folder templates.
-        values: what it is filled with; a name that is not among them is an error.
-        what: is written, for the error.
-        filters: of the template.
+        template: Name of a file in the folder `templates`.
+        values: Values of the template's names. A name that is not among them is an error.
+        what: Name of the thing that is written, for the error.
+        filters: Filters that the template uses, by name.
 
     Raises:
-        ImportError: without the package jinja2.
+        ImportError: If the package jinja2 is not installed.
     """
     try:
         import jinja2

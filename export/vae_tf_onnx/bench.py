@@ -1,4 +1,4 @@
-"""How exact and how fast the variants of a bundle are on this machine, in one run."""
+"""A measurement of how exact and how fast the variants of a bundle are on this machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import onnxruntime
 
 from vae_tf_onnx.bundle import FP32, VARIANTS, Bundle, open_bundle
 from vae_tf_onnx.runtime import Decoder, Encoder, Graph
-from vae_tf_onnx.variants import rows
+from vae_tf_onnx.variants import measured
 from vae_tf_onnx.variants.inputs import Inputs, measuring
 from vae_tf_onnx.variants.timing import interleaved
 from vae_tf_onnx.verification import relative_error
@@ -29,7 +29,7 @@ _SAME_MODEL = 1e-3
 
 @dataclass
 class _Line:
-    """A line of the table: what is known of a contender, and its median and 95th percentile by batch size, in ms."""
+    """A line of the table: size and errors of a contender; by batch size its median and 95th percentile in ms."""
 
     name: str
     size: int | None = None
@@ -40,7 +40,7 @@ class _Line:
 
 @dataclass(frozen=True)
 class _Keras:
-    """Ways to run the Keras model, by name, for an input `[B, ...]`; and what TensorFlow says of itself."""
+    """Ways to run the Keras model on an input `[B, ...]`, by name, and a description of TensorFlow."""
 
     calls: dict[str, Callable[[np.ndarray], Any]]
     described: str
@@ -55,22 +55,22 @@ def bench(
     model: str | Path | None = None,
     rounds: int = 20,
 ) -> str:
-    """Measures each variant of a graph; returns the table, as text.
+    """Measures each variant of a graph and returns the table as text.
 
-    The errors are those of `vae_tf_onnx.add_variants`, measured again on this machine: 8-bit kernels differ between
-    processors. All contenders take turns in one process.
+    The errors are those of `vae_tf_onnx.add_variants`, measured again on this machine because 8-bit kernels differ
+    between processors. All contenders take turns in one process.
 
     Args:
-        folder: of a bundle.
+        folder: Folder of a bundle.
         graph: "decoder" or "encoder".
-        batches: rows of a run; a bundle of a fixed batch size is measured at that one.
-        threads: of onnxruntime and, if it is not loaded yet, of TensorFlow.
-        model: the `.keras` file that the bundle was exported from, to be measured too; needs TensorFlow.
-        rounds: turns of each contender.
+        batches: Batch sizes to measure. A bundle of a fixed batch size is measured at that one.
+        threads: Number of threads of onnxruntime and, if it is not loaded yet, of TensorFlow.
+        model: Path of the `.keras` file that the bundle was exported from, to be measured too. This needs TensorFlow.
+        rounds: Number of turns of each contender.
 
     Raises:
-        BundleError: for a bundle that is damaged or has no such graph.
-        ValueError: for numbers below 1, another graph, or a model that computes something else.
+        BundleError: For a bundle that is damaged or has no such graph.
+        ValueError: For numbers below 1, for another graph, or for a model that computes something else.
     """
     for name, value in (("threads", threads), ("rounds", rounds), *(("batch", batch) for batch in batches)):
         if value < 1:
@@ -83,9 +83,9 @@ def bench(
     inputs = measuring(bundle)
     keras = None if model is None else _keras(model, graph, threads)
     lines = _measured(bundle, graphs, inputs)
-    lines += _keras_lines(keras, graph, rows.outputs(graphs[FP32], inputs), inputs) if keras else []
-    for batch in rows.batch_sizes(inputs, tuple(batches)):
-        calls = {name: rows.run(variant, inputs, batch) for name, variant in graphs.items()}
+    lines += _keras_lines(keras, graph, measured.outputs(graphs[FP32], inputs), inputs) if keras else []
+    for batch in measured.batch_sizes(inputs, tuple(batches)):
+        calls = {name: measured.bare_run(variant, inputs, batch) for name, variant in graphs.items()}
         calls |= {name: _call(run, inputs, graph, batch) for name, run in keras.calls.items()} if keras else {}
         for line, seconds in zip(lines, interleaved(calls, rounds).values(), strict=True):
             line.latency[batch] = (1e3 * float(np.median(seconds)), 1e3 * float(np.percentile(seconds, 95)))
@@ -95,32 +95,32 @@ def bench(
 
 
 def _measured(bundle: Bundle, graphs: dict[str, Graph], inputs: Inputs) -> list[_Line]:
-    expected = rows.outputs(graphs[FP32], inputs)
-    log_prob = rows.log_probs(bundle, graphs[FP32], inputs)
+    expected = measured.outputs(graphs[FP32], inputs)
+    log_prob = measured.log_probs(bundle, graphs[FP32], inputs)
     lines = []
     for name, graph in graphs.items():
-        received = rows.outputs(graph, inputs)
+        received = measured.outputs(graph, inputs)
         line = _Line(name, size=len(bundle.read(bundle.file(graph.name, name))))
-        if rows.are_finite(received):
-            line.errors = rows.errors(graph.name, received, expected)
-            line.log_prob_error = rows.log_prob_error(rows.log_probs(bundle, graph, inputs), log_prob)
+        if measured.are_finite(received):
+            line.errors = measured.errors(graph.name, received, expected)
+            line.log_prob_error = measured.log_prob_error(measured.log_probs(bundle, graph, inputs), log_prob)
         lines.append(line)
     return lines
 
 
 def _keras(path: str | Path, graph: str, threads: int) -> _Keras:
-    """The model's three ways to compute a mean (`predict` draws from the distribution instead)."""
+    """The model's three ways to compute a mean (though `predict` returns a sample of the distribution)."""
     chosen = "tensorflow" not in sys.modules
     if chosen:
         os.environ |= {"TF_NUM_INTRAOP_THREADS": str(threads), "TF_NUM_INTEROP_THREADS": "1"}
     try:
-        from vae_tf import _quiet
+        from vae_tf import quiet
     except ImportError as missing:
         raise ImportError(
             f"bench --model: expected the package {missing.name}, received no such package. "
             "Install vae_tf beside this package: pip install vae-tf."
         ) from missing
-    _quiet.import_tensorflow()
+    quiet.import_tensorflow()
     import tensorflow as tf
 
     import vae_tf
@@ -136,8 +136,8 @@ def _keras(path: str | Path, graph: str, threads: int) -> _Keras:
     return _Keras(calls, f"TensorFlow {tf.__version__} on {_threads(threads) if chosen else 'threads of its choice'}")
 
 
-def _keras_lines(keras: _Keras, graph: str, expected: rows.Outputs, inputs: Inputs) -> list[_Line]:
-    name = rows.MEANS[graph]
+def _keras_lines(keras: _Keras, graph: str, expected: measured.Outputs, inputs: Inputs) -> list[_Line]:
+    name = measured.MEANS[graph]
     received = keras.calls[f"vae.{_METHODS[graph]}"](inputs.arrays[graph])
     error = relative_error(received, expected[name])
     if not error < _SAME_MODEL:
@@ -146,12 +146,12 @@ def _keras_lines(keras: _Keras, graph: str, expected: rows.Outputs, inputs: Inpu
             f"{error:.2g} of the largest value. Pass its .keras file."
         )
     lines = [_Line(call) for call in keras.calls]
-    lines[0].errors = rows.errors(graph, {name: received}, expected)
+    lines[0].errors = measured.errors(graph, {name: received}, expected)
     return lines
 
 
 def _call(run: Callable[[np.ndarray], Any], inputs: Inputs, graph: str, batch: int) -> Callable[[], Any]:
-    array = rows.rows_of(inputs, graph, batch)
+    array = measured.rows_of(inputs, graph, batch)
     return lambda: run(array)
 
 
@@ -163,7 +163,7 @@ def _heading(bundle: Bundle, graph: Graph, inputs: Inputs, threads: int, keras: 
             f"The {graph.name} of {bundle.folder}",
             ", ".join([engine, *([keras.described] if keras else [])]),
             f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs{load} at the end of the run",
-            f"Errors of {rows.MEANS[graph.name]} against fp32 on {len(inputs.arrays[graph.name])} inputs, of log p "
+            f"Errors of {measured.MEANS[graph.name]} against fp32 on {len(inputs.arrays[graph.name])} inputs, of log p "
             f"in nats on {len(inputs.x)} examples; milliseconds: median (95th percentile), and times that of fp32",
         ]
     )
@@ -203,12 +203,12 @@ def _error(line: _Line, key: str) -> str:
 
 
 def _digits(error: float) -> str:
-    """Two; see rows.rounded."""
+    """An error to two digits; the largest float stands for NaN and infinity, see measured.rounded."""
     return f"{error:.2g}" if error < sys.float_info.max else "not finite"
 
 
 def _speeds(lines: list[_Line]) -> str:
-    """How fast float32 is beside each way to run the Keras model."""
+    """Sentences that say how many times faster float32 is than each way to run the Keras model."""
     sentences = []
     for line in lines:
         if line.size is None:
@@ -220,12 +220,12 @@ def _speeds(lines: list[_Line]) -> str:
 
 
 def _overhead(bundle: Bundle, graph: str, inputs: Inputs, threads: int) -> str:
-    """What the runtime adds to a run of onnxruntime at the smallest batch."""
+    """A sentence about the time that the runtime adds to a run of onnxruntime, at the smallest batch."""
     wrapped = Decoder(bundle, threads=threads) if graph == "decoder" else Encoder(bundle, threads=threads)
-    batch = rows.batch_sizes(inputs)[0]
-    array = rows.rows_of(inputs, graph, batch)
+    batch = measured.batch_sizes(inputs)[0]
+    array = measured.rows_of(inputs, graph, batch)
     method = getattr(wrapped, _METHODS[graph])
-    calls = {"method": lambda: method(array), "bare": rows.run(wrapped, inputs, batch)}
+    calls = {"method": lambda: method(array), "bare": measured.bare_run(wrapped, inputs, batch)}
     times = {name: float(np.median(s)) for name, s in interleaved(calls, _OVERHEAD_ROUNDS).items()}
     added = times["method"] - times["bare"]
     name = f"{type(wrapped).__name__}.{_METHODS[graph]}"

@@ -1,4 +1,4 @@
-"""The folder that an exported model is: what is in it, and whether it may be trusted."""
+"""The bundle: the folder that an exported model is, its manifest, and the check of each file that is read."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ MANIFEST = "manifest.json"
 GOLDEN = "golden.npz"
 EXAMPLES = "examples.npz"
 EXTERNAL = ".data"
-"""What the name of a file of weights beyond 2 GB adds to that of its graph."""
+"""The ending that a file of weights (of a graph of more than 2 GB) adds to the name of its graph."""
 GRAPHS = {
     name: f"{name}/1/model.onnx"
     for name in ("decoder", "encoder", "sampler", "reconstructor", "scorer", "prior", "posterior", "observation")
 }
-"""Where each graph lies: the layout of a Triton model repository."""
+"""The path of each graph in the bundle, which has the layout of a Triton model repository."""
 CARD, CONFIG, INFERENCE_SERVICE = "README.md", "config.pbtxt", "inference_service.yaml"
 PRECISIONS = ("fp16", "int8-dynamic", "int8-static")
 FP32, ORT = "fp32", "ort"
 VARIANTS = (*PRECISIONS, ORT, *(f"{precision}-ort" for precision in PRECISIONS))
-"""Other files of one graph: a precision, ONNX Runtime's own format, or both."""
+"""The further files that a graph may have: in another precision, in ONNX Runtime's own format, or in both."""
 _GRAPH_FILE = rf"model(\.({'|'.join(PRECISIONS)}))?\.(onnx({re.escape(EXTERNAL)})?|{ORT})"
 _FILES = re.compile(
     rf"({'|'.join(GRAPHS)})/({re.escape(CONFIG)}|1/{_GRAPH_FILE})"
@@ -48,11 +48,11 @@ _KEYS = {
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle whose manifest has been read and checked; its files are checked as they are read.
+    """A bundle whose manifest has been read and checked. Each file is checked when it is read.
 
     Attributes:
-        folder: where it is.
-        manifest: the content of `manifest.json`.
+        folder: Path of the bundle.
+        manifest: The content of `manifest.json`.
     """
 
     folder: Path
@@ -74,14 +74,14 @@ class Bundle:
         return self.manifest.get("batch")
 
     def holds(self, graph: str, variant: str = FP32) -> bool:
-        """Whether it has this graph, a key of `GRAPHS`, in this variant."""
+        """Whether the bundle has this graph (a key of `GRAPHS`) in this variant."""
         return self.file(graph, variant) in self.manifest["files"]
 
     def file(self, graph: str, variant: str = FP32) -> str:
-        """The name of a graph's file, a key of `GRAPHS`, in a variant, one of `VARIANTS`.
+        """The name of the file of a graph (a key of `GRAPHS`) in a variant ("fp32" or one of `VARIANTS`).
 
         Raises:
-            ValueError: for a variant that is none.
+            ValueError: For an unknown variant.
         """
         if variant == FP32:
             return GRAPHS[graph]
@@ -94,10 +94,10 @@ class Bundle:
         return str(PurePosixPath(GRAPHS[graph]).with_name(".".join(filter(None, ("model", precision, ending)))))
 
     def read(self, name: str) -> bytes:
-        """The content of one file of the bundle, its checksum verified.
+        """The content of one file of the bundle, after its checksum has been verified.
 
         Raises:
-            BundleError: for a file that the manifest does not list, that is missing or outside, or that changed.
+            BundleError: For a file that the manifest does not list, that is missing or outside, or that changed.
         """
         expected = self.manifest["files"].get(name)
         path = self.folder / name
@@ -114,8 +114,8 @@ def open_bundle(folder: str | Path) -> Bundle:
     """Reads and checks the manifest of the bundle in `folder`.
 
     Raises:
-        BundleError: for a folder or manifest that is missing, malformed, newer than this version, or that
-            names files outside the folder.
+        BundleError: For a folder or manifest that is missing, malformed or newer than this version, or that names
+            files outside the folder.
     """
     folder = Path(folder)
     path = folder / MANIFEST
@@ -129,11 +129,11 @@ def open_bundle(folder: str | Path) -> Bundle:
     if version > FORMAT_VERSION:
         remedy = "Upgrade: pip install -U vae-tf-onnx."
         raise _error(path, expected=f"format version {FORMAT_VERSION} or older", received=str(version), remedy=remedy)
-    _check_facts(path, manifest)
+    _check_manifest(path, manifest)
     return Bundle(folder, manifest)
 
 
-def _check_facts(path: Path, manifest: dict[str, Any]) -> None:
+def _check_manifest(path: Path, manifest: dict[str, Any]) -> None:
     for key, kind in _KEYS.items():
         if not isinstance(manifest.get(key), kind):
             raise _error(path, expected=f"{key!r}, of type {kind.__name__}", received=repr(manifest.get(key)))
@@ -154,7 +154,7 @@ def _check_facts(path: Path, manifest: dict[str, Any]) -> None:
 
 
 def is_bundle_only(folder: Path) -> bool:
-    """Whether `folder` holds a bundle, whole or damaged, and no file besides."""
+    """Whether `folder` holds a bundle, whole or damaged, and no other file."""
     try:
         listed = open_bundle(folder).manifest["files"]
     except BundleError:
@@ -166,7 +166,7 @@ def is_bundle_only(folder: Path) -> bool:
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
     """Replaces `manifest.json` by one with this content and the checksum of every file of a bundle in the folder.
 
-    Other files in it are not listed, and nobody reads them.
+    Files in the folder that do not belong to a bundle are not listed, and nothing reads them.
     """
     draft = folder / f".{MANIFEST}"
     names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
@@ -177,7 +177,7 @@ def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
 
 
 def sha256(content: bytes) -> str:
-    """The checksum, in hexadecimal."""
+    """The SHA-256 checksum, in hexadecimal."""
     return hashlib.sha256(content).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""The model card: a bundle's README.md, made from its manifest."""
+"""The model card: the README.md of a bundle, made from its manifest."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ _NOTES = {
 
 
 def write(folder: str | Path) -> None:
-    """Writes README.md into a bundle, from its manifest, and its checksum into the manifest.
+    """Writes README.md into a bundle, from its manifest, and the checksum of README.md into the manifest.
 
     Raises:
-        BundleError: for a bundle that is damaged or newer.
-        ImportError: without the package jinja2.
+        BundleError: For a bundle that is damaged or newer.
+        ImportError: If the package jinja2 is not installed.
     """
     bundle = open_bundle(folder)
     for name in bundle.manifest["files"]:
         if name != CARD:
             bundle.read(name)
-    text = render("card.md.j2", _facts(bundle), what="Model card", filters=_FILTERS)
+    text = render("card.md.j2", _template_values(bundle), what="Model card", filters=_FILTERS)
     with tempfile.TemporaryDirectory(prefix=f".{bundle.folder.name}.", dir=bundle.folder.parent) as scratch:
         draft = Path(scratch) / CARD
         draft.write_text(text, encoding="utf-8")
@@ -50,7 +50,7 @@ def write(folder: str | Path) -> None:
     write_manifest(bundle.folder, bundle.manifest)
 
 
-def _facts(bundle: Bundle) -> dict[str, Any]:
+def _template_values(bundle: Bundle) -> dict[str, Any]:
     manifest = bundle.manifest
     rows = _rows(manifest)
     run = bundle.batch or 1
@@ -69,7 +69,7 @@ def _facts(bundle: Bundle) -> dict[str, Any]:
         "prior": _part(manifest["prior"]),
         "likelihood": _part(manifest["likelihood"]),
         "posterior": _part(manifest.get("posterior", {})),
-        "scale_lines": _scale_lines(manifest["likelihood"], math.prod(bundle.event_shape)),
+        "scale_lines": scale_lines(manifest["likelihood"], math.prod(bundle.event_shape)),
         "evaluation": manifest.get("evaluation"),
         "batch": bundle.batch,
         "graphs": [_graph(bundle, name) for name in GRAPHS if bundle.holds(name)],
@@ -97,7 +97,7 @@ def _summary(bundle: Bundle, stated: bool) -> str:
 
 
 def _rows(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The measured rows of all variants, float32 first."""
+    """The measurements of all variants, one row of the card's table each, float32 first."""
     rows = []
     for graph in GRAPHS:
         variants = manifest["graphs"].get(graph, {}).get("variants", {})
@@ -107,14 +107,14 @@ def _rows(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _errors(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row with its errors: infinite for outputs that are not finite."""
+    """A row with all its errors, which are infinite for outputs that are not finite."""
     if not row.get("finite", True):
         return {**row, "max_abs_error": math.inf, "mean_abs_error": math.inf, **_UNDEFINED}
     return {**_UNDEFINED, **row}
 
 
 def _limits(rows: list[dict[str, Any]]) -> list[str]:
-    """What each variant was allowed, and whether it was kept beyond that."""
+    """Sentences about the tolerances of each variant, and whether it was kept although it exceeds them."""
     lines = []
     for variant in dict.fromkeys(row["variant"] for row in rows if "tolerances" in row):
         chosen = [row for row in rows if row["variant"] == variant]
@@ -145,7 +145,7 @@ def _tensors(tensors: list[dict[str, Any]]) -> str:
 
 
 def _part(part: Mapping[str, Any]) -> str:
-    """A likelihood, prior or posterior with those of its parameters that are one word or number."""
+    """The name of a likelihood, prior or posterior, with those of its parameters that are one word or number."""
     if part.get("family") is None:
         return "not stated"
     values = part.get("parameters", {})
@@ -154,8 +154,8 @@ def _part(part: Mapping[str, Any]) -> str:
     return f"{part['family']}({listed})"
 
 
-def _scale_lines(likelihood: Mapping[str, Any], dims: int) -> list[str]:
-    """What is known of sigma, and of the loss that -log p(x|z) is."""
+def scale_lines(likelihood: Mapping[str, Any], dims: int) -> list[str]:
+    """Sentences about sigma, and about the pointwise loss that -log p(x|z) is."""
     equivalence = likelihood.get("equivalence")
     if likelihood.get("family") is None:
         return ["The likelihood is not stated: there is no sigma, no log p(x|z) and no draw of x, only the mean."]
@@ -177,7 +177,7 @@ def _scale_lines(likelihood: Mapping[str, Any], dims: int) -> list[str]:
 
 
 def _unequal(likelihood: Mapping[str, Any]) -> list[str]:
-    """What is known where no pointwise loss is -log p(x|z)."""
+    """Sentences about sigma where no pointwise loss is -log p(x|z)."""
     scale = scale_of(likelihood)
     if scale is None:
         return ["There is no one sigma, and no pointwise loss is -log p(x|z). The decoder gives the parameters."]
@@ -211,12 +211,12 @@ def _line(value: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    """As Markdown that reads as the value, on one line."""
+    """Markdown on one line that reads as the value."""
     return _MARKDOWN.sub(r"\\\1", _line(value))
 
 
 def _code(value: Any) -> str:
-    """As a code span on one line of a table."""
+    """A code span that fits on one line of a table."""
     return "`" + _line(value).replace("`", "'").replace("|", r"\|") + "`"
 
 

@@ -1,4 +1,11 @@
-"""What a caller may want to catch."""
+"""The exceptions that a caller may want to catch.
+
+ValueError
+├── BundleError         a bundle that cannot be trusted or read
+├── ParityError         a graph that does not compute what the model computes
+├── UnsupportedOpError  a model with an operation that cannot become a graph
+└── ProviderError       an execution provider that is not available
+"""
 
 from __future__ import annotations
 
@@ -7,7 +14,7 @@ class BundleError(ValueError):
     """A bundle that cannot be trusted or read.
 
     Attributes:
-        path: the file or folder at fault.
+        path: The file or folder at fault.
     """
 
     def __init__(self, message: str, path: str) -> None:
@@ -22,9 +29,9 @@ class ParityError(ValueError):
     """An ONNX graph that does not compute what the Keras model computes, or a variant that is too far from it.
 
     Attributes:
-        tensor: the output at fault, as graph/name.
-        error: the largest difference, relative to the largest expected value or in the unit that the message names.
-        tolerance: what was allowed.
+        tensor: The output at fault, as graph/name.
+        error: The largest difference, relative to the largest expected value or in the unit that the message names.
+        tolerance: The largest error that was allowed.
     """
 
     def __init__(
@@ -46,8 +53,8 @@ class UnsupportedOpError(ValueError):
     """A model with an operation that cannot become a graph.
 
     Attributes:
-        op: the operation.
-        layer: the layer it comes from, as far as its name tells.
+        op: The operation.
+        layer: The layer that it comes from, as far as its name tells.
     """
 
     def __init__(self, op: str, layer: str, opset: int, received: str = "one that it does not have") -> None:
@@ -60,7 +67,7 @@ class UnsupportedOpError(ValueError):
 
 
 class ProviderError(ValueError):
-    """An execution provider of onnxruntime, a GPU say, that is not to be had; nothing falls back to the CPU."""
+    """An execution provider of onnxruntime (a GPU, say) that is not available. Nothing falls back to the CPU."""
 
     def __init__(self, expected: str, received: str, remedy: str) -> None:
         super().__init__(f"Execution provider: expected {expected}, received {received}. {remedy}")

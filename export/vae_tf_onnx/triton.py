@@ -1,4 +1,4 @@
-"""What turns a bundle into a model repository of Triton Inference Server, and into a service of KServe."""
+"""Configuration files with which a bundle is a model repository for Triton Inference Server, or a KServe service."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vae_tf_onnx.errors import BundleError
 from vae_tf_onnx.runtime import Graph
 
 MAX_BATCH_SIZE = 256
-"""Rows that Triton runs at once, and so the rows that one request may have."""
+"""The most rows that Triton runs at once, and therefore the most that one request may have."""
 _STORAGE_URI = re.compile(r"[a-z][a-z0-9+.-]*://[^\s\x00-\x1f]+")
 _FLOAT = "tensor(float)"
 
@@ -28,27 +28,27 @@ class _Tensor:
 def write(folder: str | Path, *, gpu: bool = False, kserve: str | None = None) -> None:
     """Writes `GRAPH/config.pbtxt` for each graph of the bundle, so that its folder is a Triton model repository.
 
-    Requests that wait already are run together (dynamic batching), at most `MAX_BATCH_SIZE` rows at once; on a CPU
-    each graph has two instances of one thread. Each is warmed up at one row and at the most.
+    Requests that are waiting run together (dynamic batching), at most `MAX_BATCH_SIZE` rows at once. On a CPU each
+    graph has two instances of one thread. Each instance is warmed up with one row and with `MAX_BATCH_SIZE` rows.
 
     Two kinds of graphs are not batched, and their requests have the whole shapes of the graph, as with
     `vae_tf_onnx.serve`: graphs with a fixed batch size, which take just that many rows; and graphs with a scalar per
-    example (scorer, posterior), whose `[B]` a batching Triton would make `[B, 1]`. There Triton does not see that two
-    inputs have other numbers of rows.
+    example (scorer, posterior), whose `[B]` a batching Triton would turn into `[B, 1]`. For these graphs Triton does
+    not notice when two inputs have different numbers of rows.
 
-    The configuration for a GPU has been read by Triton, and has not run on one.
+    Triton has read the configuration for a GPU, but has not run it on one yet.
 
     Args:
-        folder: of the bundle. Each of its files is compared with its checksum first; the manifest is written anew.
-        gpu: one instance on each GPU, run by TensorRT in float32 (its engines kept under /tmp/tensorrt), and CUDA
-            where TensorRT does not do.
-        kserve: where the bundle is going to be stored, as a URI that KServe reads (s3://, gs://, pvc://, ...). With
-            it, `inference_service.yaml` is written: an InferenceService on KServe's Triton runtime.
+        folder: Folder of the bundle. Each file is compared with its checksum first, and the manifest is written anew.
+        gpu: Whether to run one instance on each GPU, by TensorRT in float32 (which keeps its engines in /tmp/tensorrt)
+            and by CUDA for what TensorRT does not support.
+        kserve: Place where the bundle will be stored, as a URI that KServe reads (s3://, gs://, pvc://, ...). If it is
+            given, `inference_service.yaml` is written: an InferenceService on KServe's Triton runtime.
 
     Raises:
-        ValueError: for a `kserve` that is no URI.
-        BundleError: for a bundle that is damaged or newer.
-        ImportError: without jinja2.
+        ValueError: If `kserve` is no URI.
+        BundleError: For a bundle that is damaged or newer.
+        ImportError: If the package jinja2 is not installed.
     """
     bundle = open_bundle(folder)
     for name in bundle.manifest["files"]:
@@ -91,7 +91,7 @@ def _config(bundle: Bundle, name: str, *, gpu: bool) -> str:
 
 
 def _tensor(bundle: Bundle, name: str, value: Any) -> _Tensor:
-    """An input or output of onnxruntime with its whole shape, -1 for the batch."""
+    """An input or output of onnxruntime with its whole shape, in which -1 stands for the batch."""
     if value.type != _FLOAT:
         path = str(bundle.folder / GRAPHS[name])
         raise BundleError(
@@ -110,7 +110,7 @@ def _inference_service(uri: str, *, gpu: bool) -> str:
 
 
 def _service_name(uri: str) -> str:
-    """The last part of a URI as a name of Kubernetes: lower-case letters, digits and -, a letter first."""
+    """The last part of a URI as a Kubernetes name: lower-case letters, digits and hyphens, beginning with a letter."""
     last = re.sub("[^a-z0-9]+", "-", uri.rstrip("/").rpartition("/")[2].lower()).strip("-")
     return (last if last[:1].isalpha() else f"vae-{last}")[:50].strip("-")
 

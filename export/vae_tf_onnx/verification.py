@@ -1,4 +1,4 @@
-"""Does a bundle still compute what the Keras model computed? Asked and answered without TensorFlow."""
+"""The check that a bundle still computes what the Keras model computed, made without TensorFlow."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vae_tf_onnx.runtime import Decoder, Encoder, Graph
 TOLERANCE = 1e-5
 LOG_PROB_TOLERANCE = 1e-4
 _NATS = ("log_prob", "elbo", "distortion", "rate")
-"""Outputs in nats: sums over an example, which may cancel."""
+"""The outputs in nats: sums over an example, whose terms may cancel."""
 _TINY = float(np.finfo(np.float32).tiny)
 
 
@@ -24,9 +24,9 @@ def relative_error(received: np.ndarray, expected: np.ndarray, floor: float = _T
     """The largest difference over the largest expected magnitude; infinite where a value is not finite.
 
     Args:
-        received: values.
-        expected: of the same shape.
-        floor: of that magnitude.
+        received: Values to judge.
+        expected: Values that they should have, of the same shape.
+        floor: Smallest magnitude to divide by.
     """
     if received.shape != expected.shape or not np.isfinite(received).all():
         return float("inf")
@@ -35,15 +35,18 @@ def relative_error(received: np.ndarray, expected: np.ndarray, floor: float = _T
 
 
 def check_output(tensor: str, received: np.ndarray, expected: np.ndarray, where: str = "") -> float:
-    """The relative error of an output of a graph, or a ParityError.
+    """The relative error of an output of a graph; a ParityError if it is too large.
 
-    At most 1e-5 is allowed; for log-probabilities 1e-4, relative to one nat where they are smaller.
+    At most 1e-5 is allowed. For quantities in nats it is 1e-4, relative to one nat where they are smaller than that.
 
     Args:
-        tensor: "graph/output".
-        received: what the graph gives.
-        expected: what the model gives.
-        where: what to add to the name in an error.
+        tensor: Name of the output, as "graph/output".
+        received: Values that the graph gives.
+        expected: Values that the model gives.
+        where: Text that follows the name in an error.
+
+    Raises:
+        ParityError: If the error is larger than that.
     """
     is_in_nats = tensor.rpartition("/")[2] in _NATS
     tolerance, floor = (LOG_PROB_TOLERANCE, 1.0) if is_in_nats else (TOLERANCE, _TINY)
@@ -60,8 +63,8 @@ def verify(folder: str | Path) -> dict[str, float]:
     no log p(x|z) to compare.
 
     Raises:
-        BundleError: for a bundle that is damaged or newer.
-        ParityError: where an output differs by more than 1e-5, or a log-probability by more than 1e-4, relative.
+        BundleError: For a bundle that is damaged or newer.
+        ParityError: If the relative error of an output is above 1e-5, or that of a log-probability above 1e-4.
     """
     bundle = open_bundle(folder)
     for name in bundle.manifest["files"]:
@@ -86,7 +89,7 @@ def verify(folder: str | Path) -> dict[str, float]:
 
 
 def _golden_name(graph: str, source: str) -> str:
-    """Under which name the golden set holds an input of a graph."""
+    """The name under which the golden set holds an input of a graph."""
     if source in ("x", "z"):
         return source
     return f"{graph}/{source}" if source.endswith("noise") else f"decoder/{source}"

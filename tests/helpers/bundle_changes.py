@@ -1,11 +1,13 @@
-"""Changes of a bundle made by hand: a graph more, and a fixed batch size."""
+"""Changes of a bundle made by hand: one more graph, a fixed batch size, other content under valid checksums."""
+
+import json
 
 import numpy as np
 import onnx
-from handmade import EVENT_SHAPE, LATENT_DIM
+from handmade import EVENT_SHAPE, LATENT_DIM, SIGMA, weights
 from onnx import TensorProto, helper, numpy_helper
 
-from vae_tf_onnx.bundle import GRAPHS, open_bundle, write_manifest
+from vae_tf_onnx.bundle import GRAPHS, MANIFEST, open_bundle, sha256, write_manifest
 
 
 def add_scorer(folder):
@@ -31,6 +33,57 @@ def add_scorer(folder):
     path.parent.mkdir(parents=True)
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
     write_manifest(folder, open_bundle(folder).manifest)
+    return folder
+
+
+SAMPLER = """<ir_version: 8, opset_import: ["": 17]>
+sampler (float[batch,3] prior_noise, float[batch,4,2,1] observation_noise) => (float[batch,4,2,1] x) {
+    product = MatMul (prior_noise, matrix)
+    mean = Reshape (product, shape)
+    residual = Mul (sigma, observation_noise)
+    x = Add (mean, residual)
+}"""
+RECONSTRUCTOR = """<ir_version: 8, opset_import: ["": 17]>
+reconstructor (float[batch,4,2,1] x, float[batch,3] noise) => (float[batch,4,2,1] mean) {
+    product = MatMul (noise, matrix)
+    shift = Reshape (product, shape)
+    mean = Add (x, shift)
+}"""
+
+
+def add_sampler_and_reconstructor(folder):
+    """The sampler of the Gaussian bundle, and a reconstructor that adds the decoder's mean of the noise to x."""
+    constants = {
+        "matrix": weights()[0],
+        "shape": np.array([-1, *EVENT_SHAPE]),
+        "sigma": np.array([SIGMA], np.float32),
+    }
+    for name, text in (("sampler", SAMPLER), ("reconstructor", RECONSTRUCTOR)):
+        model = onnx.parser.parse_model(text)
+        used = {source for node in model.graph.node for source in node.input}
+        for key in sorted(used & set(constants)):
+            model.graph.initializer.append(numpy_helper.from_array(constants[key], key))
+        path = folder / GRAPHS[name]
+        path.parent.mkdir(parents=True)
+        onnx.save(model, path)
+    write_manifest(folder, open_bundle(folder).manifest)
+    return folder
+
+
+def replace(folder, name, content):
+    """Puts content into a file under a valid checksum."""
+    (folder / name).write_bytes(content)
+    manifest = json.loads((folder / MANIFEST).read_text())
+    manifest["files"][name] = sha256(content)
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+
+
+def rewrite(folder, change, **facts):
+    """Changes the decoder's graph, and facts of the manifest, under valid checksums."""
+    model = onnx.load(folder / GRAPHS["decoder"])
+    change(model)
+    onnx.save(model, folder / GRAPHS["decoder"])
+    write_manifest(folder, open_bundle(folder).manifest | facts)
     return folder
 
 

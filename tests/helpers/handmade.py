@@ -11,10 +11,21 @@ DIMS = int(np.prod(EVENT_SHAPE))
 
 
 def weights():
+    """The matrices of the decoder and the encoder."""
     rng = np.random.default_rng(7)
     return rng.normal(size=(LATENT_DIM, DIMS)).astype(np.float32), rng.normal(size=(DIMS, LATENT_DIM)).astype(
         np.float32
     )
+
+
+def latents(rows, seed=0):
+    """Standard normal z, `[rows, D]`."""
+    return np.random.default_rng(seed).normal(size=(rows, LATENT_DIM)).astype(np.float32)
+
+
+def means(z):
+    """The means that the decoder gives for z."""
+    return (z.astype(np.float64) @ weights()[0]).reshape(len(z), *EVENT_SHAPE)
 
 
 def _affine(name, source, in_shape, target, out_shape, matrix, extra):

@@ -1,4 +1,4 @@
-"""Decoders of several layers, made by hand, for what happens between them."""
+"""Decoders of several layers, made by hand, for the tests of what happens between layers."""
 
 import json
 

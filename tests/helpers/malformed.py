@@ -1,4 +1,4 @@
-"""Malformed requests for a server of the Open Inference Protocol: raw bytes for a socket, drawn from a seed."""
+"""Malformed requests for a server of the Open Inference Protocol: raw bytes for a socket, sampled from a seed."""
 
 import gzip
 import json
@@ -213,7 +213,7 @@ KINDS = (
 )  # fmt: skip
 
 
-def draw(rng):
+def sample(rng):
     """(name of the kind, bytes) of one request."""
     kind = rng.choice(KINDS)
     return kind.__name__, kind(rng)

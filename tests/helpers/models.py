@@ -1,4 +1,4 @@
-"""Small models, and other pieces, that several test files share."""
+"""Small models, and other pieces that several test files share."""
 
 import importlib.util
 

@@ -1,4 +1,4 @@
-"""Starts `vae-tf-onnx serve` in a process of its own, on free ports of this machine, for the tests of the server."""
+"""The command `vae-tf-onnx serve` in a process of its own, on free ports, for the tests of the running server."""
 
 import contextlib
 import http.client

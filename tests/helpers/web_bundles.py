@@ -1,12 +1,15 @@
 """Bundles for the page: graphs written as text, whose values numpy knows."""
 
+import json
 import math
 
 import numpy as np
 import onnx
 import onnxruntime
 
-from vae_tf_onnx.bundle import EXAMPLES, GOLDEN, GRAPHS, write_manifest
+from vae_tf_onnx.bundle import EXAMPLES, GOLDEN, GRAPHS, open_bundle, write_manifest
+from vae_tf_onnx.web import RUNTIME_FILES
+from vae_tf_onnx.web._page_facts import page_facts
 
 HEADER = '<ir_version: 8, opset_import: ["": 17]>\n'
 SIGMA = 0.25
@@ -102,6 +105,24 @@ def _write(folder, graphs, latent_dim, event_shape, facts):
     described = {name: {"file": GRAPHS[name]} for name in graphs}
     common = {"event_shape": event_shape, "latent_dim": latent_dim, "data_range": [0.0, 1.0], "graphs": described}
     write_manifest(folder, common | facts)
+    return folder
+
+
+def change(folder, **facts):
+    """Changes facts of a bundle's manifest, and brings its checksums up to date."""
+    write_manifest(folder, json.loads((folder / "manifest.json").read_text()) | facts)
+
+
+def read_facts(folder, variant="fp32"):
+    """The content of the page's bundle.json."""
+    return json.loads(page_facts(open_bundle(folder), variant))
+
+
+def write_runtime(folder):
+    """Writes a folder that stands for the npm package onnxruntime-web; returns it."""
+    (folder / "dist").mkdir(parents=True)
+    for name in RUNTIME_FILES:
+        (folder / "dist" / name).write_bytes(name.encode())
     return folder
 
 

@@ -1,4 +1,4 @@
-"""The page under test, in a browser."""
+"""The page under test in a browser, its controls by their names."""
 
 import http.server
 

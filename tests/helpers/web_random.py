@@ -1,4 +1,4 @@
-"""What page/random.js documents, in Python: mulberry32 and the noise made of it."""
+"""The noise of page/random.js in Python, as that file documents it: mulberry32, and the numbers made of it."""
 
 import math
 

@@ -1,20 +1,16 @@
-"""The table of `vae-tf bench`."""
+"""bench: the table of a bundle's variants, measured on this machine."""
 
 import re
 import subprocess
 import sys
-import time
 
-import click
 import numpy as np
 import onnxruntime
 import pytest
-from click.testing import CliRunner
 from handmade import LATENT_DIM
 
 from vae_tf_onnx import BundleError, Decoder
 from vae_tf_onnx.bench import bench
-from vae_tf_onnx.cli._bench import bench as command
 from vae_tf_onnx.variants import add
 from vae_tf_onnx.variants.timing import interleaved
 
@@ -89,19 +85,6 @@ def test_it_needs_neither_onnx_nor_tensorflow(bundle):
     assert "Install vae_tf beside this package" in result.stderr
 
 
-def test_contenders_take_turns():
-    order = []
-    times = interleaved({name: lambda name=name: order.append(name) for name in "ab"}, rounds=3)
-    assert "".join(order) == ("a" * 11 + "b" * 11) * 3
-    assert {name: len(seconds) for name, seconds in times.items()} == {"a": 30, "b": 30}
-
-
-def test_slow_contenders_take_shorter_turns():
-    (seconds,) = interleaved({"slow": lambda: time.sleep(0.03)}, rounds=2).values()
-    assert len(seconds) == 4
-    assert np.median(seconds) == pytest.approx(0.03, abs=0.02)
-
-
 def test_the_runtime_adds_little_to_onnxruntime(make_bundle):
     """At most 10 microseconds or 10 % at batch 1: the best of five medians, as the machine may be busy."""
     decoder = Decoder(make_bundle(), threads=1)
@@ -131,15 +114,6 @@ def test_bad_arguments(make_bundle, arguments, message):
 def test_no_bundle(tmp_path):
     with pytest.raises(BundleError, match=r"manifest.json: expected a file"):
         bench(tmp_path)
-
-
-def test_command(bundle):
-    result = CliRunner().invoke(command, [str(bundle), "--batch", "2", "--graph", "encoder"], catch_exceptions=False)
-    assert result.exit_code == 0
-    assert "ms at batch 2" in result.output
-    assert "ms at batch 1 " not in result.output
-    result = CliRunner().invoke(command, [str(bundle), "--graph", "prior"], standalone_mode=False)
-    assert isinstance(result.exception, click.BadParameter)
 
 
 def test_beside_keras(tmp_path):

@@ -1,14 +1,18 @@
-"""Bundles that must not be trusted."""
+"""Bundle: the names of its files, and bundles that must not be trusted."""
 
-import json
-import pickle
-
-import numpy as np
 import pytest
-from handmade import golden
 
 from vae_tf_onnx import BundleError, Decoder, Encoder, verify
-from vae_tf_onnx.bundle import FORMAT_VERSION, GOLDEN, GRAPHS, MANIFEST, open_bundle, sha256
+from vae_tf_onnx.bundle import (
+    FORMAT_VERSION,
+    GOLDEN,
+    GRAPHS,
+    MANIFEST,
+    Bundle,
+    is_bundle_only,
+    open_bundle,
+    write_manifest,
+)
 
 
 def test_missing_folder(tmp_path):
@@ -100,83 +104,6 @@ def test_link_out_of_the_bundle(make_bundle, edit_manifest, tmp_path):
         Decoder(folder)
 
 
-@pytest.mark.parametrize("part", ["likelihood", "prior"])
-def test_unknown_family(make_bundle, edit_manifest, part):
-    folder = make_bundle()
-    edit_manifest(folder, lambda manifest: manifest.update({part: {"family": "Cauchy"}}))
-    with pytest.raises(BundleError, match=f"expected a {part} of .*received 'Cauchy'. Upgrade"):
-        Decoder(folder)
-
-
-def replace(folder, name, content):
-    """Puts content in place under a valid checksum."""
-    (folder / name).write_bytes(content)
-    manifest = json.loads((folder / MANIFEST).read_text())
-    manifest["files"][name] = sha256(content)
-    (folder / MANIFEST).write_text(json.dumps(manifest))
-
-
-def test_a_graph_that_does_not_load(make_bundle):
-    folder = make_bundle()
-    replace(folder, GRAPHS["decoder"], b"not a graph")
-    with pytest.raises(BundleError, match="expected a graph that onnxruntime loads"):
-        Decoder(folder)
-
-
-class Payload:
-    """Creates a file when it is unpickled."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return open, (str(self.path), "w")
-
-
-def test_a_pickle_in_the_golden_set_is_not_run(make_bundle, tmp_path):
-    folder, marker = make_bundle(), tmp_path / "marker"
-    path = tmp_path / "hostile.npz"
-    np.savez(path, z=np.array([Payload(marker)], dtype=object))
-    replace(folder, GOLDEN, path.read_bytes())
-    with pytest.raises(BundleError, match="expected numeric arrays"):
-        verify(folder)
-    assert not marker.exists()
-
-
-def test_that_test_can_fail(tmp_path):
-    marker = tmp_path / "marker"
-    pickle.loads(pickle.dumps(Payload(marker))).close()
-    assert marker.exists()
-
-
-def test_a_golden_set_without_what_it_must_hold(make_bundle, tmp_path):
-    folder = make_bundle()
-    path = tmp_path / "empty.npz"
-    np.savez(path, z=np.zeros((1, 3), np.float32))
-    replace(folder, GOLDEN, path.read_bytes())
-    with pytest.raises(BundleError, match=r"golden.npz: expected numeric arrays .*log_prob"):
-        verify(folder)
-
-
-@pytest.mark.parametrize("location", ["{folder}/secret", "secret", "../secret"])
-def test_external_data_outside_the_bundle_is_not_read(make_bundle, tmp_path, monkeypatch, location):
-    """A graph may name a file for its weights: none that no checksum covers is opened."""
-    monkeypatch.chdir(tmp_path)
-    import onnx
-
-    folder = make_bundle()
-    secret = tmp_path / "secret"
-    secret.write_bytes(np.ones((3, 8), np.float32).tobytes())
-    model = onnx.load(folder / GRAPHS["decoder"])
-    (matrix,) = (tensor for tensor in model.graph.initializer if tensor.name == "matrix")
-    matrix.ClearField("raw_data")
-    matrix.data_location = onnx.TensorProto.EXTERNAL
-    matrix.external_data.add(key="location", value=location.format(folder=tmp_path))
-    replace(folder, GRAPHS["decoder"], model.SerializeToString())
-    with pytest.raises(BundleError, match="expected a graph that onnxruntime loads"):
-        Decoder(folder)
-
-
 @pytest.mark.parametrize(
     "change",
     [
@@ -202,19 +129,31 @@ def test_facts_that_cannot_be(make_bundle, edit_manifest, change):
         Decoder(folder)
 
 
-@pytest.mark.parametrize("values", [{"z": np.array(["a"])}, {"z": np.zeros((0, 3))}, {"x": np.zeros((5, 3))}])
-def test_golden_values_that_cannot_be(make_bundle, tmp_path, values):
+@pytest.mark.parametrize("batch", ["4", 0, -1, True])
+def test_a_batch_that_cannot_be(make_bundle, edit_manifest, batch):
     folder = make_bundle()
-    path = tmp_path / "other.npz"
-    np.savez(path, **golden("Gaussian") | values)
-    replace(folder, GOLDEN, path.read_bytes())
-    with pytest.raises(BundleError, match="expected numeric arrays"):
-        verify(folder)
+    edit_manifest(folder, lambda manifest: manifest.update(batch=batch))
+    with pytest.raises(BundleError, match="expected shapes of positive whole numbers"):
+        Decoder(folder)
 
 
-def test_a_golden_set_that_is_a_single_array(make_bundle, tmp_path):
+def test_names_of_variants(tmp_path):
+    bundle = Bundle(tmp_path, {"files": {"decoder/1/model.fp16.ort": ""}})
+    assert bundle.file("decoder") == "decoder/1/model.onnx"
+    assert bundle.file("encoder", "ort") == "encoder/1/model.ort"
+    assert bundle.file("decoder", "int8-static") == "decoder/1/model.int8-static.onnx"
+    assert bundle.holds("decoder", "fp16-ort")
+    assert not bundle.holds("decoder")
+
+
+def test_strangers_in_the_folder_are_not_listed(make_bundle):
     folder = make_bundle()
-    np.save(tmp_path / "x.npy", np.zeros(3))
-    replace(folder, GOLDEN, (tmp_path / "x.npy").read_bytes())
-    with pytest.raises(BundleError, match="expected numeric arrays"):
-        verify(folder)
+    listed = set(open_bundle(folder).manifest["files"])
+    strangers = ("id_rsa", "decoder/1/model.onnx.tmp", "other/1/model.onnx", "decoder/notes.txt", "x/README.md")
+    for name in strangers:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("?")
+    (folder / "decoder/1/model.int8-static.ort").write_text("?")
+    write_manifest(folder, open_bundle(folder).manifest)
+    assert set(open_bundle(folder).manifest["files"]) == listed | {"decoder/1/model.int8-static.ort"}
+    assert not is_bundle_only(folder)

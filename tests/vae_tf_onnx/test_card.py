@@ -1,4 +1,4 @@
-"""The model card: what it says, and that what it says to run runs."""
+"""The model card: its text, and its snippets, which run."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""What card and page say of a likelihood's scale, against vae_tf's definitions."""
+"""A likelihood's scale as card and page describe it, against vae_tf's definitions."""
 
 import math
 import re
@@ -39,7 +39,7 @@ def test_families_with_a_location_and_a_scale(family, arguments, mode):
     assert scale.deviation == pytest.approx(deviation, rel=1e-6)
     assert scale.rounded == (layer.measure == "mass")
     assert (scale.symbol == "sigma") == (deviation == 1)
-    text = " ".join(card._scale_lines(likelihood, 4))
+    text = " ".join(card.scale_lines(likelihood, 4))
     assert ("1/(2 sigma^2)" in text) == (family == "Gaussian" and not scale.rounded)
     assert ("1/b" in text) == (family == "Laplace" and not scale.rounded)
     assert ("before it is rounded to levels" in text) == scale.rounded
@@ -56,7 +56,7 @@ def test_families_with_a_location_and_a_scale(family, arguments, mode):
 
 
 def test_the_standard_deviation_of_student_s_t_in_numbers():
-    text = card._scale_lines(described(vae_tf.likelihoods.StudentT((2, 2, 1), df=3.0)), 4)[0]
+    text = card.scale_lines(described(vae_tf.likelihoods.StudentT((2, 2, 1), df=3.0)), 4)[0]
     (factor,) = re.findall(r"= ([\d.]+) scale", text)
     assert float(factor) == pytest.approx(math.sqrt(3), rel=1e-3)
 
@@ -72,4 +72,4 @@ def test_the_logistic_is_its_own_scale():
 def test_families_without_a_scale(family):
     likelihood = described(getattr(vae_tf.likelihoods, family)((2, 2, 1)))
     assert scale_of(likelihood) is None
-    assert re.search("there is no sigma|There is no one sigma", card._scale_lines(likelihood, 4)[0])
+    assert re.search("there is no sigma|There is no one sigma", card.scale_lines(likelihood, 4)[0])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vae_tf import _quiet
+from vae_tf import quiet
 
 if TYPE_CHECKING:
     from vae_tf.runs.run import Run
@@ -150,7 +150,7 @@ def evaluate(run: Path, data: str | None, num_samples: int | None, **options: in
     given = {name: value for name, value in options.items() if value is not None}
     if given and num_samples is None:
         raise click.UsageError(f"--{', --'.join(given).replace('_', '-')}: of the table; add --num-samples.")
-    _quiet.import_tensorflow()
+    quiet.import_tensorflow()
     from vae_tf import data as datasets
     from vae_tf import saving
     from vae_tf.cli import _scores
@@ -257,7 +257,7 @@ def _invoke(name: str, **arguments: Any) -> None:
 
 
 def _import_run() -> Any:
-    _quiet.import_tensorflow()
+    quiet.import_tensorflow()
     from vae_tf.runs import run
 
     return run

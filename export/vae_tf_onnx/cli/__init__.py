@@ -1,4 +1,4 @@
-"""The command `vae-tf-onnx`, and what it adds to `vae-tf`. Each command imports what it needs when it runs."""
+"""The command line `vae-tf-onnx`, whose commands `vae-tf` has too. A command imports what it needs when it runs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ for _command in (bench, check, sample, serve, web):
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command line: exit code 2 and one line where something is wrong with the input."""
+    """Runs the command line. If something is wrong with the input, it prints one line and exits with code 2."""
     try:
         code = cli.main(arguments, prog_name="vae-tf-onnx", standalone_mode=False)
     except click.exceptions.Abort:

@@ -1,4 +1,4 @@
-"""The command bench."""
+"""The command `bench`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vae_tf_onnx.cli._inspect import BUNDLE
 @click.option(
     "--batch", "batches", type=int, multiple=True, default=(1, 32), show_default=True, help="May be repeated."
 )
-@click.option("--threads", default=1, show_default=True, help="Of onnxruntime and TensorFlow, for one run.")
+@click.option("--threads", default=1, show_default=True, help="Threads of onnxruntime and TensorFlow, for one run.")
 @click.option(
     "--model",
     type=click.Path(exists=True, path_type=Path),

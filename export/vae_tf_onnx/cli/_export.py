@@ -1,4 +1,4 @@
-"""The command export."""
+"""The command `export`."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _CHOICES = ("decoder", "encoder", "sampler", "reconstructor", "scorer")
 @click.argument("folder", type=BUNDLE, required=False)
 @click.option("--graph", "graphs", multiple=True, type=click.Choice([*_CHOICES, "all"]), help="May be repeated.")
 @click.option("--data", default=None, help="Test images: ELBO, examples, calibration.  [default: those of the run]")
-@click.option("--precision", "precisions", multiple=True, type=click.Choice(PRECISIONS), help="Beside fp32.")
-@click.option("--format", "formats", multiple=True, type=click.Choice(["onnx", ORT]), help="ort: beside ONNX.")
+@click.option("--precision", "precisions", multiple=True, type=click.Choice(PRECISIONS), help="A variant beside fp32.")
+@click.option("--format", "formats", multiple=True, type=click.Choice(["onnx", ORT]), help="ort comes beside onnx.")
 @click.option("--tolerance", type=float, default=None, help="Largest error of a variant's mean, over the data range.")
-@click.option("--force", is_flag=True, help="Keep variants that are worse than that.")
-@click.option("--opset", default=17, show_default=True, help="Of ONNX, 13 to the newest that onnxruntime runs.")
-@click.option("--fixed-batch", type=int, default=None, help="For devices that want static shapes.")
-@click.option("--gpu", is_flag=True, help="Triton's configuration for a GPU, with TensorRT.")
+@click.option("--force", is_flag=True, help="Keep variants that are beyond a tolerance.")
+@click.option("--opset", default=17, show_default=True, help="ONNX opset, from 13 to the newest that onnxruntime runs.")
+@click.option("--fixed-batch", type=int, default=None, help="A batch size for devices that need static shapes.")
+@click.option("--gpu", is_flag=True, help="Write Triton's configuration for a GPU, with TensorRT.")
 @click.option("--kserve", is_flag=True, help="Adds a KServe InferenceService manifest.")
 @click.option("--storage-uri", default=None, help="Where the cluster finds the bundle.  [default: pvc://models/FOLDER]")
 def export_command(
@@ -41,11 +41,11 @@ def export_command(
 ) -> None:
     """Writes MODEL, a .keras file or a run's folder, as an ONNX bundle into FOLDER (beside it by default)."""
     if storage_uri is not None and not kserve:
-        raise click.UsageError("--storage-uri: of the KServe manifest; add --kserve.")
+        raise click.UsageError("--storage-uri: expected --kserve beside it, received no such option. Add --kserve.")
     import vae_tf
-    from vae_tf import _quiet
+    from vae_tf import quiet
 
-    _quiet.import_tensorflow()
+    quiet.import_tensorflow()
     from vae_tf_onnx.convert import export
 
     path = model / "model.keras" if model.is_dir() else model
@@ -65,7 +65,7 @@ def export_command(
 
 
 def _test_images(model: Path, data: str | None) -> tuple[str | None, Any]:
-    """Name and test images of the data: those that are named, or those of the run; or neither."""
+    """Name and test images of the data: those of `data`, else those of the run, else None and None."""
     from vae_tf import data as datasets
     from vae_tf.runs import settings
 
@@ -77,7 +77,7 @@ def _test_images(model: Path, data: str | None) -> tuple[str | None, Any]:
 
 
 def _variants(precisions: tuple[str, ...], formats: tuple[str, ...]) -> tuple[str, ...]:
-    """Every precision in every format, but for fp32 in ONNX, which is always there."""
+    """Every precision in every format, except fp32 in ONNX, which is always there."""
     return (*precisions, *((ORT, *(f"{precision}-{ORT}" for precision in precisions)) if ORT in formats else ()))
 
 

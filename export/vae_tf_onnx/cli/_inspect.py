@@ -1,4 +1,4 @@
-"""The commands that look into a bundle: check, sample."""
+"""The commands that look into a bundle: `check` and `sample`."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def check(bundle: Path) -> None:
 @click.option("--seed", type=int, default=None, help="Of numpy's generator; a new one by default.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help=".npz, .npy or .png file.")
 def sample(bundle: Path, num_samples: int, seed: int | None, out: Path) -> None:
-    """Draws images x ~ p(x|z), z ~ p(z), with onnxruntime alone.
+    """Samples images x ~ p(x|z), z ~ p(z), with onnxruntime alone.
 
-    A .npz file holds the draws `x` and, of the same z, their means `mean`; .npy and .png the draws.
+    A .npz file holds the samples `x` and the means E[x|z] of the same z, `mean`. A .npy or .png file holds the samples.
     """
     import numpy as np
 
@@ -57,7 +57,7 @@ def sample(bundle: Path, num_samples: int, seed: int | None, out: Path) -> None:
 
 
 def _save_png(path: Path, x: Any, data_range: Sequence[float]) -> None:
-    """A near-square grid of images `[n, H, W, C]`, black and white the ends of the range, each pixel four wide."""
+    """Writes a near-square grid of images `[n, H, W, C]`, from black to white over the range, four pixels for each."""
     try:
         from PIL import Image
     except ImportError as error:

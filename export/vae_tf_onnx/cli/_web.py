@@ -1,4 +1,4 @@
-"""The command web."""
+"""The command `web`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from vae_tf_onnx.cli._inspect import BUNDLE
 @click.command()
 @click.argument("bundle", type=BUNDLE)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the page.")
-@click.option("--variant", default=FP32, show_default=True, help="Of the decoder, one that the bundle holds.")
-@click.option("--single-file", is_flag=True, help="Everything inside one index.html, which opens from disk.")
+@click.option("--variant", default=FP32, show_default=True, help="Variant of the decoder, one that the bundle holds.")
+@click.option("--single-file", is_flag=True, help="Put everything inside one index.html, which opens from disk.")
 @click.option(
     "--ort-web",
     type=click.Path(file_okay=False, path_type=Path),

@@ -1,4 +1,4 @@
-"""From a Keras model to a bundle, checked before it is written. Needs TensorFlow, vae_tf, onnx and tf2onnx."""
+"""The export of a Keras model as a bundle, checked before it is written; needs TensorFlow, vae_tf and tf2onnx."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ except ImportError as missing:
         'Install it: pip install "vae-tf-onnx[convert]".'
     ) from missing
 
+from vae_tf_onnx.convert._conversion import PARITY_BATCHES, check_operators
 from vae_tf_onnx.convert._export import export
-from vae_tf_onnx.convert._keras import export_keras
-from vae_tf_onnx.convert._onnx import PARITY_BATCHES, check_operators
+from vae_tf_onnx.convert._export_keras import export_keras
 from vae_tf_onnx.convert._opsets import newest_opset
 
 __all__ = ["PARITY_BATCHES", "check_operators", "export", "export_keras", "newest_opset"]

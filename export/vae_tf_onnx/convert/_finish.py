@@ -1,4 +1,4 @@
-"""What makes a bundle of converted graphs: manifest, variants, Triton's files, model card."""
+"""The last step of an export: manifest, variants, Triton's files and model card beside the converted graphs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vae_tf_onnx.verification import verify
 
 @dataclass(frozen=True)
 class Extras:
-    """What a bundle holds besides; see `export`."""
+    """The files that a bundle holds beside its graphs; see `export`."""
 
     variants: tuple[str, ...] = ()
     tolerance: float | None = None
@@ -25,13 +25,13 @@ class Extras:
 
 
 def finish(draft: Path, manifest: dict[str, Any], x: np.ndarray | None, extras: Extras) -> None:
-    """Writes the manifest of the draft, verifies it, adds what is asked for and verifies the whole.
+    """Writes the manifest of the draft, adds the files that are asked for, and verifies the whole bundle.
 
     Args:
-        draft: the folder, with all graphs and the golden set.
-        manifest: without its files.
-        x: data to calibrate and measure variants on.
-        extras: what to add.
+        draft: Folder with all graphs and the golden set.
+        manifest: Content of the manifest, without the list of files.
+        x: Data on which variants are calibrated and measured.
+        extras: Files to add.
     """
     write_manifest(draft, manifest)
     if extras.variants:

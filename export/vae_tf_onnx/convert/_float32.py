@@ -1,4 +1,4 @@
-"""Computing in float32: models of a mixed-precision policy, and GPUs that would round to TensorFloat-32."""
+"""Models that compute in float32: twins of those in float16, and GPUs kept from rounding to TensorFloat-32."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from vae_tf_onnx.convert._tensorflow import BFLOAT16
+from vae_tf_onnx.convert._tensorflow_checks import BFLOAT16
 from vae_tf_onnx.errors import ParityError, UnsupportedOpError
 from vae_tf_onnx.verification import relative_error
 
 HALF_PRECISION_TOLERANCE = 0.05
-"""Relative, between a model that computes in float16 and its twin: more than rounding, less than a wrong weight."""
+"""The relative error allowed between a model in float16 and its twin: above rounding, below a wrong weight."""
 _HALF = ("float16", "mixed_float16")
 
 
 @contextmanager
 def full_precision() -> Iterator[None]:
-    """Matrix products of float32: by default NVIDIA's GPUs since Ampere round what goes into them to 10 bits."""
+    """Keeps matrix products in float32: NVIDIA's GPUs since Ampere would round their factors to 10 bits by default."""
     allowed = tf.config.experimental.tensor_float_32_execution_enabled()
     tf.config.experimental.enable_tensor_float_32_execution(False)
     try:
@@ -34,11 +34,11 @@ def computes_in(model: keras.Model, opset: int) -> str:
     """The type that the layers of a model compute in: float32, or float16 where one of them does.
 
     Args:
-        model: the model.
-        opset: of ONNX, for the error.
+        model: The model.
+        opset: ONNX opset, for the error.
 
     Raises:
-        UnsupportedOpError: for layers that compute in bfloat16, which onnxruntime does not on a CPU.
+        UnsupportedOpError: For layers that compute in bfloat16, which onnxruntime does not do on a CPU.
     """
     found = "float32"
     for layer in _layers(model):
@@ -50,19 +50,19 @@ def computes_in(model: keras.Model, opset: int) -> str:
 
 
 def in_float32(model: keras.Model, build: Callable[[keras.Model], Any]) -> keras.Model:
-    """A twin of a model, of the same weights, that computes in float32.
+    """A twin of a model, with the same weights, that computes in float32.
 
     Args:
-        model: the model.
-        build: what makes the weights of the twin, by calling it.
+        model: The model.
+        build: Function that calls the twin, so that its weights are made.
 
     Raises:
-        ValueError: for a model that Keras cannot make anew from its configuration.
+        ValueError: For a model that Keras cannot rebuild from its configuration.
     """
     try:
         with (
             _float32_policy(),
-            keras.saving.custom_object_scope({type(part).__name__: type(part) for part in _parts(model)}),
+            keras.saving.custom_object_scope({type(part).__name__: type(part) for part in _all_layers(model)}),
         ):
             twin = type(model).from_config(_without_half(model.get_config()))
             build(twin)
@@ -78,25 +78,25 @@ def in_float32(model: keras.Model, build: Callable[[keras.Model], Any]) -> keras
 
 
 def check_twin(tensor: str, twin: Any, model: Any) -> None:
-    """Raises ParityError where a twin differs from its model by more than float16 explains.
+    """Raises ParityError if a twin differs from its model by more than float16 explains.
 
     Args:
-        tensor: what is compared.
-        twin: its value in float32.
-        model: its value by the model.
+        tensor: Name of the output, for the error.
+        twin: The output of the twin.
+        model: The output of the model.
     """
     error = relative_error(np.asarray(twin), np.asarray(model, np.float32))
     if not error <= HALF_PRECISION_TOLERANCE:
         raise ParityError(f"{tensor}, in float32 against float16,", error, HALF_PRECISION_TOLERANCE)
 
 
-def _parts(model: keras.Model) -> list[keras.layers.Layer]:
+def _all_layers(model: keras.Model) -> list[keras.layers.Layer]:
     return [module for module in model.submodules if isinstance(module, keras.layers.Layer)]
 
 
 def _layers(model: keras.Model) -> list[keras.layers.Layer]:
-    """Those that compute: neither models nor metrics."""
-    return [part for part in _parts(model) if not isinstance(part, keras.Model | keras.metrics.Metric)]
+    """The layers that compute: neither models nor metrics."""
+    return [part for part in _all_layers(model) if not isinstance(part, keras.Model | keras.metrics.Metric)]
 
 
 @contextmanager
@@ -110,7 +110,7 @@ def _float32_policy() -> Iterator[None]:
 
 
 def _without_half(config: Any) -> Any:
-    """A configuration with float32 in the place of each float16 policy."""
+    """A configuration in which float32 takes the place of each float16 policy."""
     if isinstance(config, dict):
         if config.get("class_name") == "Policy" and config["config"]["name"] in _HALF:
             return "float32"

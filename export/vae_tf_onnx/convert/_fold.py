@@ -1,4 +1,4 @@
-"""Batch normalisation after a transposed convolution, folded into its weights."""
+"""The folding of a batch normalisation into the weights of the transposed convolution before it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from onnx import numpy_helper
 def fold_batch_normalization(model: onnx.ModelProto) -> None:
     """Folds every constant scale and shift per channel behind a ConvTranspose into its kernel and bias, in place.
 
-    BatchNormalization, Mul and Add by constants: neither tf2onnx nor onnxruntime folds them.
+    Those are the operators BatchNormalization, Mul and Add with constants. Neither tf2onnx nor onnxruntime folds them.
     """
     graph = model.graph
     while any(_fold_one(graph, node) for node in graph.node if node.op_type == "ConvTranspose"):
@@ -44,7 +44,7 @@ def _fold_one(graph: onnx.GraphProto, convolution: onnx.NodeProto) -> bool:
 
 
 def _only_reader(graph: onnx.GraphProto, name: str) -> onnx.NodeProto | None:
-    """The node that reads a tensor; None where several do, or an inner graph, or it is an output."""
+    """The one node that reads a tensor; None if several do, or an inner graph does, or the tensor is an output."""
     readers = [node for node in graph.node if name in node.input]
     others = {output.name for output in graph.output}.union(*map(_names, _inner_graphs(graph)))
     return readers[0] if len(readers) == 1 and name not in others else None
@@ -53,7 +53,7 @@ def _only_reader(graph: onnx.GraphProto, name: str) -> onnx.NodeProto | None:
 def _affine(
     node: onnx.NodeProto, source: str, constants: dict[str, onnx.TensorProto], kernel_shape: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Scale and shift `[C]` of a node that does nothing else, float64; None for other nodes."""
+    """Scale and shift `[C]`, float64, of a node that only scales and shifts; None for other nodes."""
     names = [name for name in node.input if name != source]
     if any(name not in constants for name in names):
         return None
@@ -74,7 +74,7 @@ def _affine(
 
 
 def _per_channel(rank: int, channels: int = -1) -> tuple[int, ...]:
-    """The shape that broadcasts along the second axis."""
+    """The shape of one number per channel, whose axis is the second."""
     return (1, channels, *(1 for _ in range(rank - 2)))
 
 
@@ -103,7 +103,7 @@ def _drop_unused(graph: onnx.GraphProto) -> None:
 
 
 def _names(graph: onnx.GraphProto) -> set[str]:
-    """Of all tensors that nodes read, those of inner graphs included."""
+    """The names of all tensors that nodes read, including the nodes of inner graphs."""
     names = {name for node in graph.node for name in node.input}
     return names.union(*map(_names, _inner_graphs(graph)))
 

@@ -1,4 +1,4 @@
-"""Models of more than 2 GB, which a protobuf cannot hold once it is serialised."""
+"""The conversion of models of more than 2 GB, which are too large for one protobuf."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from onnx import numpy_helper
 from vae_tf_onnx.bundle import EXTERNAL
 
 LARGE_WEIGHT = 2**20
-"""Bytes of a weight that is kept out of the graphs that TensorFlow and tf2onnx serialise."""
+"""Weights of at least so many bytes are kept out of the graphs that TensorFlow and tf2onnx serialise."""
 
 
 def convert_large(function: Any, **options: Any) -> onnx.ModelProto:
-    """What `tf2onnx.convert.from_function` does, with the large weights inputs of the graph until it is converted.
+    """Converts as `tf2onnx.convert.from_function` does, but large weights are inputs of the graph meanwhile.
 
-    tf2onnx's own `large_model=True` fails beside numpy 2, and holds seven copies of the weights. A large kernel of a
+    tf2onnx's own `large_model=True` fails beside numpy 2 and holds seven copies of the weights. The large kernel of a
     convolution is transposed when onnxruntime loads the graph, and nothing is folded into it. Weights that inner
-    functions read raise UnsupportedOpError later, as ReadVariableOp.
+    functions read lead to an UnsupportedOpError for ReadVariableOp later on.
 
     Args:
-        function: a `tf.function` with an input signature.
-        **options: of tf2onnx: opset, custom_op_handlers, custom_rewriter.
+        function: A `tf.function` with an input signature.
+        **options: Options of tf2onnx: opset, custom_op_handlers, custom_rewriter.
     """
     concrete = function.get_concrete_function()
     graph = concrete.graph.as_graph_def()
@@ -45,7 +45,7 @@ def convert_large(function: Any, **options: Any) -> onnx.ModelProto:
 
 
 def _free_of_variables(graph: Any, concrete: Any) -> dict[str, tf.Variable]:
-    """Puts constants and inputs in the place of what a graph captures, in place; returns the weights of the inputs."""
+    """Turns everything that a graph captures into constants and inputs, in place; returns the weights of the inputs."""
     variables = {id(variable.handle): variable for variable in concrete.variables}
     captured = {inner.op.name: variables.get(id(outer), outer) for outer, inner in concrete.graph.captures}
     weights = {}
@@ -79,7 +79,7 @@ def _set_constant(node: Any, value: Any) -> None:
 
 
 def _set_operator(node: Any, operator: str, **attributes: str) -> None:
-    """Makes a node another operator, whose attributes are those of these names."""
+    """Turns a node into another operator. `attributes` names the old attribute that each is copied from."""
     kept = {name: node.attr[source].type for name, source in attributes.items()}
     node.op = operator
     node.attr.clear()
@@ -88,7 +88,7 @@ def _set_operator(node: Any, operator: str, **attributes: str) -> None:
 
 
 def _as_initializers(model: onnx.ModelProto, weights: dict[str, tf.Variable]) -> None:
-    """Turns those inputs of a graph into constants."""
+    """Turns the inputs of a graph that are weights into constants."""
     inputs = [value for value in model.graph.input if value.name not in weights]
     del model.graph.input[:]
     model.graph.input.extend(inputs)
@@ -99,9 +99,9 @@ def _as_initializers(model: onnx.ModelProto, weights: dict[str, tf.Variable]) ->
 def move_weights(model: onnx.ModelProto, path: Path) -> None:
     """Writes the weights of a model to a file beside `path`, and leaves references to them in the model.
 
-    A graph without weights of more than a kilobyte gets no such file.
+    A graph whose weights all have less than a kilobyte gets no such file.
     """
     weights = path.with_name(path.name + EXTERNAL)
     onnx.save_model(model, path, save_as_external_data=True, all_tensors_to_one_file=True, location=weights.name)
     if weights.exists():
-        shutil.copymode(path, weights)  # onnx keeps it to the user who writes it
+        shutil.copymode(path, weights)  # onnx lets only the user who writes it read it

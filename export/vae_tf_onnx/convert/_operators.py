@@ -1,6 +1,6 @@
-"""What tf2onnx is told besides: TensorFlow operators that it does not know, or that onnxruntime lacks in float64.
+"""Custom tf2onnx handlers for TensorFlow operators that it does not know, or that onnxruntime lacks in float64.
 
-All of it is given to one conversion; nothing is registered.
+The handlers are given to one conversion. Nothing is registered.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _Handler = Callable[[Any, Any, str, Any], None]
 
 
 def handlers() -> dict[str, tuple[_Handler, list[Any]]]:
-    """For tf2onnx's `custom_op_handlers`: what to make of each of these operators."""
+    """The handlers by operator, as tf2onnx's `custom_op_handlers` takes them."""
     functions: dict[str, Callable[..., Value]] = {
         "Erfc": _special.erfc,
         "Erfinv": _special.erfinv,
@@ -43,7 +43,7 @@ def handlers() -> dict[str, tuple[_Handler, list[Any]]]:
 
 
 def _replace(graph: Any, node: Any, make: Callable[..., Value]) -> None:
-    """Puts what `make` returns for the inputs of a node in its place."""
+    """Replaces a node by the value that `make` returns for its inputs."""
     inputs, (output,) = [Value(graph, name) for name in node.input], node.output
     shape, dtype = graph.get_shape(output), graph.get_dtype(output)
     graph.remove_node(node.name)
@@ -59,7 +59,7 @@ def _replacing(function: Callable[..., Value]) -> _Handler:
 
 
 def _replacing_float64(function: Callable[..., Value]) -> _Handler:
-    """Leaves the operator, which ONNX has under the same name, to other types."""
+    """A handler for float64 alone: for other types ONNX has an operator of the same name."""
 
     def handle(graph: Any, node: Any, name: str, arguments: Any) -> None:
         if Value(graph, node.input[0]).dtype == np.float64:
@@ -84,7 +84,7 @@ def _broadcast_args(graph: Any, node: Any, name: str, arguments: Any) -> None:
 
 
 def _counting(comparison: str) -> _Handler:
-    """How many of each row of the first input, sorted `[N, L]`, compare so with each of the second `[N, n]`."""
+    """A handler that counts, for each value `[N, n]`, the elements of its sorted row `[N, L]` that compare so."""
 
     def make(rows: Value, values: Value) -> Value:
         columns = rows.node("Unsqueeze", np.array([1]))
@@ -99,7 +99,7 @@ def _counting(comparison: str) -> _Handler:
 
 
 def _triangular_solve(graph: Any, node: Any, name: str, arguments: Any) -> None:
-    """Row by row; the number of rows must be known."""
+    """Solves a triangular system row by row; the number of rows must be known."""
     count = graph.get_shape(node.input[1])[-2]
     rank = len(graph.get_shape(node.input[0]))
     lower, adjoint = bool(node.get_attr_value("lower")), bool(node.get_attr_value("adjoint"))

@@ -1,4 +1,4 @@
-"""Which versions of the ONNX operator set a graph can be written in."""
+"""The versions of the ONNX operator set (opsets) that a graph can be written in."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import onnxruntime
 
 OLDEST_OPSET = 13
 CONVERTER_OPSET = 18
-"""tf2onnx's newest; onnx's version converter goes on from there."""
+"""The newest opset of tf2onnx; onnx's version converter goes on from there."""
 
 
 @functools.cache

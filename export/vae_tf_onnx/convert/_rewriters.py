@@ -1,4 +1,4 @@
-"""What is put in place of patterns of TensorFlow operators before tf2onnx maps them."""
+"""Custom tf2onnx rewriters, which replace patterns of TensorFlow operators before tf2onnx maps them."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _PATTERN = OpTypePattern(
 
 
 def rewrite_gelu(graph: Any, operations: list[Any]) -> list[Any]:
-    """TensorFlow's `0.5 x erfc(-x / sqrt(2))` as `0.5 x (1 + erf(x / sqrt(2)))`, which onnxruntime runs as one kernel.
+    """Rewrites GELU, `0.5 x erfc(-x / sqrt(2))`, as `0.5 x (1 + erf(x / sqrt(2)))`, one kernel of onnxruntime.
 
-    A rewriter for tf2onnx. The sum cancels where x is far below 0 and GELU is all but 0: its error is absolute,
-    1e-7 of x, as is that of the network around it.
+    The sum cancels where x is far below 0 and GELU is almost 0. There the error is absolute, 1e-7 of x, as is the error
+    of the network around it.
     """
     for match in GraphMatcher(_PATTERN, allow_reorder=True).match_ops(operations):
         gelu, negated = match.get_op("gelu"), match.get_op("negated")
@@ -48,9 +48,9 @@ def rewrite_gelu(graph: Any, operations: list[Any]) -> list[Any]:
 
 
 def rewrite_gather(graph: Any, operations: list[Any]) -> list[Any]:
-    """A gather along the last axis with all others as batch axes as GatherElements; tf2onnx's own is invalid.
+    """Rewrites a gather along the last axis, with all other axes as batch axes, as GatherElements.
 
-    A rewriter for tf2onnx.
+    tf2onnx's own translation of it is invalid.
     """
     for gather in [operation for operation in operations if operation.type == "GatherV2"]:
         batch_axes = gather.get_attr_value("batch_dims", 0)
@@ -67,7 +67,7 @@ def rewrite_gather(graph: Any, operations: list[Any]) -> list[Any]:
 
 
 def _put(graph: Any, node: Any, result: Value) -> None:
-    """Puts a value in the place of a node."""
+    """Replaces a node by a value."""
     (output,) = node.output
     shape, dtype = graph.get_shape(output), graph.get_dtype(output)
     graph.remove_node(node.name)

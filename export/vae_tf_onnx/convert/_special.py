@@ -1,7 +1,8 @@
-"""Special functions in plain ONNX operators: what tf2onnx or onnxruntime lack, in float32 and in float64.
+"""Special functions in plain ONNX operators, for those that tf2onnx or onnxruntime lack in float32 or in float64.
 
-Errors are against scipy, relative unless said otherwise, in units of the type's epsilon ("eps": 1.2e-7, 2.2e-16),
-over the whole domain. Polynomials are fits at Chebyshev points, made from scipy when first needed.
+The errors stated here are measured against scipy over the whole domain. Unless said otherwise they are relative, in
+units of the type's epsilon ("eps": 1.2e-7 and 2.2e-16). Polynomials are fits at Chebyshev points, made from scipy when
+they are first needed.
 """
 
 from __future__ import annotations
@@ -45,27 +46,27 @@ def softplus(x: Value) -> Value:
 
 
 def xlogy(x: Value, y: Value) -> Value:
-    """x log(y), and 0 where x is 0."""
+    """x log(y), which is 0 where x is 0."""
     return where(x.equals(0.0), 0.0, x * y.node("Log"))
 
 
 def xlog1py(x: Value, y: Value) -> Value:
-    """x log(1 + y), and 0 where x is 0."""
+    """x log(1 + y), which is 0 where x is 0."""
     return where(x.equals(0.0), 0.0, x * log1p(y))
 
 
 def xdivy(x: Value, y: Value) -> Value:
-    """x / y, and 0 where x is 0."""
+    """x / y, which is 0 where x is 0."""
     return where(x.equals(0.0), 0.0, x / y)
 
 
 def mul_no_nan(x: Value, y: Value) -> Value:
-    """x y, and 0 where y is 0, whatever x is."""
+    """x y, which is 0 where y is 0, whatever x is."""
     return where(y.equals(0.0), 0.0, x * y)
 
 
 def erf(x: Value) -> Value:
-    """The error function, to 8 eps; for float64, which onnxruntime's Erf does not take."""
+    """The error function, to 8 eps, for float64, which onnxruntime's Erf does not take."""
     near = x.node("Abs") < 0.5
     small = where(near, x, 0.0)
     inner = small * horner(8 * (small * small) - 1, _erf_fit())
@@ -81,7 +82,10 @@ def erfc(x: Value) -> Value:
 
 
 def _erfc_of_positive(x: Value) -> Value:
-    """`t exp(-x^2) f(t)` with t = 2 / (2 + x), f smooth; -x^2 in two parts, as exp would magnify its rounding."""
+    """erfc(x) for x >= 0, as `t exp(-x^2) f(t)` with t = 2 / (2 + x) and a smooth f.
+
+    exp would magnify the rounding of x^2, so x^2 is computed in two parts.
+    """
     top = 11.0 if x.dtype == np.float32 else 28.0  # beyond it erfc is 0
     x = x.node("Min", top)
     t = 2 / (2 + x)
@@ -91,9 +95,10 @@ def _erfc_of_positive(x: Value) -> Value:
 
 
 def lgamma(x: Value) -> Value:
-    """log |Gamma(x)|, computed in float64: to 60 eps of the larger of it and 1, and inf at 0, -1, -2, ...
+    """log |Gamma(x)|, computed in float64, to 60 eps of the larger of its size and 1; inf at 0, -1, -2, ...
 
-    Stirling's series above 10, `Gamma(x + 10) / (x (x + 1) ... (x + 9))` below, reflection below 0.
+    It is Stirling's series above 10, the same of `Gamma(x + 10) / (x (x + 1) ... (x + 9))` below 10, and the reflection
+    formula below 0.
     """
     wide = x.cast(np.float64)
     mirrored = wide < 0.0
@@ -126,7 +131,7 @@ def ndtri(x: Value) -> Value:
 
 
 def _normal_quantile(centred: Value, tail: Value) -> Value:
-    """The quantile at probability 1/2 + centred, whose smaller tail is `tail`: three fits (Wichura 1988's ranges)."""
+    """The normal quantile at 1/2 + `centred`, whose smaller tail is `tail`, by fits over Wichura's ranges (1988)."""
     inside = centred.node("Abs") < 0.425
     q = where(inside, centred, 0.0)
     middle = q * horner(q * q * (2 / 0.425**2) - 1, _middle_fit())
@@ -140,11 +145,11 @@ def _normal_quantile(centred: Value, tail: Value) -> Value:
 
 
 _TAIL_EDGES = (1.6, 5.0, 27.4)
-"""Of sqrt(-log(tail)): from the middle's edge to the smallest float64."""
+"""The edges of the fits in sqrt(-log(tail)), from the edge of the middle to the smallest float64."""
 
 
 def _on(x: Value, low: float, high: float) -> Value:
-    """[low, high] as [-1, 1]."""
+    """x with its range [low, high] mapped to [-1, 1]."""
     return (x - low) * (2 / (high - low)) - 1
 
 

@@ -16,9 +16,9 @@ class Value:
     Numbers take the type of the tensor that they meet.
 
     Args:
-        graph: tf2onnx's graph.
-        name: of the tensor.
-        dtype: of its elements; None asks the graph.
+        graph: Graph of tf2onnx.
+        name: Name of the tensor.
+        dtype: Type of its elements; None asks the graph.
     """
 
     def __init__(self, graph: Any, name: str, dtype: Any = None) -> None:
@@ -27,7 +27,7 @@ class Value:
         self.dtype = np.dtype(dtype or helper.tensor_dtype_to_np_dtype(graph.get_dtype(name)))
 
     def node(self, operator: str, *others: Any, dtype: Any = None, **attributes: Any) -> Value:
-        """What an operator makes of this tensor and others (tensors, arrays or numbers)."""
+        """The output of an operator for this tensor and others (tensors, arrays or numbers)."""
         names = [self.name, *(self.like(other).name for other in others)]
         dtype = np.dtype(dtype or self.dtype)
         made = self.graph.make_node(
@@ -36,7 +36,7 @@ class Value:
         return Value(self.graph, made.output[0], dtype)
 
     def like(self, value: Any) -> Value:
-        """`value` as a tensor of this graph: numbers become constants of this type, arrays of their own."""
+        """`value` as a tensor of this graph: numbers become constants of its type, and arrays keep theirs."""
         if isinstance(value, Value):
             return value
         array = value if isinstance(value, np.ndarray) else np.asarray(value, self.dtype)
@@ -79,11 +79,11 @@ class Value:
     __rmul__ = __mul__
 
     def equals(self, other: Any) -> Value:
-        """Where it is this number or tensor."""
+        """Whether each element equals this number, or the element of this tensor."""
         return self.node("Equal", other, dtype=bool)
 
     def cast(self, dtype: Any) -> Value:
-        """In another type."""
+        """The tensor in another type."""
         dtype = np.dtype(dtype)
         if dtype == self.dtype:
             return self
@@ -91,7 +91,7 @@ class Value:
 
 
 def where(condition: Value, yes: Any, no: Any) -> Value:
-    """Elementwise choice between two, of which one at least is a tensor."""
+    """An elementwise choice between two values, at least one of which is a tensor."""
     other = yes if isinstance(yes, Value) else no
     return condition.node("Where", other.like(yes), other.like(no), dtype=other.dtype)
 

@@ -1,4 +1,8 @@
-"""Exported models at work, on numpy and onnxruntime alone."""
+"""Exported models at work, on numpy and onnxruntime alone.
+
+Three words say where randomness comes from. `sample` takes a seed or a generator. `draw` makes z, and `observe` makes
+x, from noise that the caller gives, and both are deterministic.
+"""
 
 from vae_tf_onnx.runtime._bound import Bound
 from vae_tf_onnx.runtime._composed import Reconstructor, Sampler, Scorer, Scores

@@ -13,21 +13,21 @@ from vae_tf_onnx.runtime._session import CUDA
 
 
 class Bound:
-    """Runs a graph on the same buffers again and again: nothing is allocated, and a GPU may replay its launches.
+    """A graph that runs on the same buffers again and again: nothing is allocated, and a GPU may replay its launches.
 
-    What a GPU saves is the launches; fetching large outputs can take far longer than computing them, so name the ones
+    A GPU saves the launches. Fetching large outputs from it can take far longer than computing them, so name the ones
     that are needed.
 
     Args:
-        graph: of the bundle, on any provider.
-        batch: rows of every run.
-        cuda_graph: whether the GPU records the kernels of its first run and replays them from then on; onnxruntime
-            allows it for graphs that lie on the GPU as a whole.
+        graph: Graph of a bundle, on any provider.
+        batch: Number of rows of every run.
+        cuda_graph: Whether the GPU records the kernels of its first run and replays them from then on. onnxruntime
+            allows it for graphs that lie entirely on the GPU.
 
     Raises:
-        ValueError: for a batch below 1, or other than that of a bundle with a fixed one.
-        ProviderError: for `cuda_graph` elsewhere than on CUDA.
-        BundleError: for `cuda_graph` where onnxruntime does not allow it for this graph.
+        ValueError: For a batch size below 1, or one other than the fixed batch size of the bundle.
+        ProviderError: For `cuda_graph` on a provider other than CUDA.
+        BundleError: For `cuda_graph` if onnxruntime does not allow it for this graph.
     """
 
     def __init__(self, graph: Graph, batch: int, *, cuda_graph: bool = False) -> None:
@@ -50,10 +50,14 @@ class Bound:
         self.batch = batch
 
     def run(self, *inputs: Any, names: list[str] | None = None) -> dict[str, np.ndarray]:
-        """See Graph.run; the inputs have `batch` rows, and the outputs are copies. Those not named stay on the device.
+        """Runs the graph on inputs of `batch` rows, as Graph.run does. The outputs are copies.
+
+        Args:
+            *inputs: Inputs of the graph.
+            names: Names of the outputs to fetch; the others stay on the device. None fetches all.
 
         Raises:
-            ValueError: for inputs of another shape than `[batch, *shape]`.
+            ValueError: For inputs of another shape than `[batch, *shape]`.
         """
         for (source, buffer), given in zip(self._inputs.items(), inputs, strict=True):
             rows = as_rows(source, given, self._shapes[source])

@@ -1,4 +1,4 @@
-"""p(x|z) at work."""
+"""The decoder: p(x|z) and the prior p(z) of an exported model."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from typing import Any
 
 import numpy as np
 
+from vae_tf_onnx._chunks import in_chunks
 from vae_tf_onnx.families import Family
-from vae_tf_onnx.runtime._graph import Head, as_rows, likelihood_of, prior_noise
-from vae_tf_onnx.runtime._noise import count, generator, in_chunks
+from vae_tf_onnx.runtime._graph import Head, as_rows
+from vae_tf_onnx.runtime._parts import likelihood_of, prior_noise_of
+from vae_tf_onnx.runtime._sampling import checked_count, generator
 
 _MEAN = ["mean"]
 
 
 class Decoder(Head):
-    """p(x|z) of an exported model, and its prior. Arguments and errors are those of Head.
+    """p(x|z) of an exported model, and its prior. The arguments and errors are those of Head.
 
     `providers=["CUDAExecutionProvider"]` decodes on the GPU, or raises ProviderError.
     """
@@ -31,16 +33,16 @@ class Decoder(Head):
             raise self._error(f"the outputs {expected}", str(received))
         prior = self.bundle.manifest["prior"].get("family")
         if prior is not None:
-            prior_noise(self.bundle)
+            prior_noise_of(self.bundle)
         has_graph = prior not in (None, "StandardNormal")
-        self._prior = self.beside("prior") if has_graph else None
+        self._prior_graph = self.beside("prior") if has_graph else None
 
     @cached_property
     def likelihood(self) -> Family:
         """The numpy half of p(x|z).
 
         Raises:
-            BundleError: where it is unstated, as after `export_keras`.
+            BundleError: If the likelihood is unstated, as after `export_keras`.
         """
         return likelihood_of(self.bundle)
 
@@ -52,33 +54,34 @@ class Decoder(Head):
         """The mean E[x|z], `[B, *E]`, for z `[B, D]`."""
         if self.bundle.batch is not None:
             return self.run(z, names=_MEAN)["mean"]
-        return self.session.run(_MEAN, {"z": as_rows("z", z, self.input_shapes["z"])})[0]  # the shortest way
+        # the detour through `run` would cost microseconds
+        return self.session.run(_MEAN, {"z": as_rows("z", z, self.input_shapes["z"])})[0]
 
     def prior_sample(self, rng: np.random.Generator, num_samples: int) -> np.ndarray:
-        """z ~ p(z), `[num_samples, D]`.
+        """Samples z ~ p(z), `[num_samples, D]`.
 
         Raises:
-            BundleError: where the prior is unstated, as after `export_keras`.
+            BundleError: If the prior is unstated, as after `export_keras`.
         """
-        noise = prior_noise(self.bundle)(rng, num_samples, self.bundle.latent_dim)
-        prior = self._prior
+        noise = prior_noise_of(self.bundle)(rng, num_samples, self.bundle.latent_dim)
+        prior = self._prior_graph
         return noise if prior is None else in_chunks(lambda rows: prior.run(rows)["z"], noise)
 
     def sample(self, num_samples: int, seed: int | None = None, *, observation_noise: bool = True) -> np.ndarray:
-        """Draws x ~ p(x|z), z ~ p(z): `[num_samples, *E]`, the same as `VAE.sample` for the same seed.
+        """Samples x ~ p(x|z), z ~ p(z), `[num_samples, *E]`, the same as those of `VAE.sample` for the same seed.
 
-        Counts have the same law, and other values.
+        Counts have the same law but other values.
 
         Args:
-            num_samples: how many.
-            seed: of `numpy.random.default_rng`; None takes a new one.
-            observation_noise: False returns the mean E[x|z] of each draw instead of a draw of x.
+            num_samples: Number of samples.
+            seed: Seed of `numpy.random.default_rng`; None takes a new one.
+            observation_noise: Whether to sample x; False returns the mean E[x|z] at each sample of z.
 
         Raises:
-            ValueError: for a count below 1 or a negative seed.
-            BundleError: where prior or likelihood are unstated, as after `export_keras`.
+            ValueError: For a count below 1 or a negative seed.
+            BundleError: If the prior or the likelihood is unstated, as after `export_keras`.
         """
-        num_samples, rng = count(num_samples), generator(seed)
+        num_samples, rng = checked_count(num_samples), generator(seed)
         z = self.prior_sample(rng, num_samples)
         if not observation_noise:
             return in_chunks(self.decode, z)
@@ -89,8 +92,8 @@ class Decoder(Head):
         """log p(x|z) in nats per example, `[B]`, for x `[B, *E]` and z `[B, D]`.
 
         Raises:
-            ValueError: for shapes that do not fit, or data outside the likelihood's support.
-            BundleError: where the likelihood is unstated, as after `export_keras`.
+            ValueError: For shapes that do not fit, or data outside the likelihood's support.
+            BundleError: If the likelihood is unstated, as after `export_keras`.
         """
         likelihood = self.likelihood
         x = np.asarray(x, dtype=np.float32)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import numpy as np
 import onnxruntime
 
-from vae_tf_onnx import families
 from vae_tf_onnx.bundle import FP32, Bundle, open_bundle
 from vae_tf_onnx.errors import BundleError
+from vae_tf_onnx.runtime._parts import likelihood_of, prior_noise_of
 from vae_tf_onnx.runtime._session import Providers, graph_error, open_session
 
 _OUTPUTS = {
@@ -24,29 +23,30 @@ _OUTPUTS = {
     "reconstructor": {"mean"},
     "scorer": {"elbo", "distortion", "rate"},
 }
-"""What each graph gives at least."""
-_Entry = TypeVar("_Entry")
+"""The outputs that each graph must have; some have more."""
 
 
 class Graph:
     """One ONNX graph of a bundle: named inputs `[B, *shape]` -> named outputs, each with first axis B.
 
-    A bundle of a fixed batch size takes any number of rows too: they are run in parts of that size, the last one
-    filled up.
+    A bundle of a fixed batch size takes any number of rows too. They are run in parts of that size, and the last
+    part is filled up.
 
     Args:
-        bundle: the folder of the bundle, or an opened one.
-        name: "decoder" (z -> parameters of p(x|z)), "encoder" (x -> parameters of q(z|x)), "sampler" (prior_noise,
-            observation_noise -> x), "reconstructor" (x, noise -> mean), "scorer" (x, noise -> elbo, distortion, rate),
-            "prior" (noise -> z), "posterior" (x, noise -> z, log q(z|x)) or "observation" (the likelihood's
-            parameters, observation_noise -> x).
-        variant: the precision or format, one of `vae_tf_onnx.bundle.VARIANTS`, or "fp32".
-        threads: of onnxruntime for one run; None leaves the choice to it. More threads than free cores are slow.
-        providers: of onnxruntime, the preferred one first, each a name or (name, options); None: the CPU.
+        bundle: Folder of the bundle, or an opened bundle.
+        name: Name of the graph: "decoder" (z -> parameters of p(x|z)), "encoder" (x -> parameters of q(z|x)),
+            "sampler" (prior_noise, observation_noise -> x), "reconstructor" (x, noise -> mean), "scorer" (x, noise ->
+            elbo, distortion, rate), "prior" (noise -> z), "posterior" (x, noise -> z, log q(z|x)) or "observation"
+            (the likelihood's parameters, observation_noise -> x).
+        variant: Precision or format, one of `vae_tf_onnx.bundle.VARIANTS`, or "fp32".
+        threads: Number of threads of onnxruntime for one run; None leaves the choice to it. More threads than free
+            cores are slow.
+        providers: Execution providers of onnxruntime, the preferred one first, each a name or (name, options); None
+            means the CPU.
 
     Raises:
-        BundleError: for a bundle that is damaged, newer, or without that graph.
-        ProviderError: where the preferred provider is not to be had.
+        BundleError: For a bundle that is damaged, newer, or without that graph.
+        ProviderError: If the preferred provider is not available.
     """
 
     def __init__(
@@ -71,16 +71,16 @@ class Graph:
             raise self._error(expected, f"{received} and {self.output_names}")
 
     def open(self, providers: Providers | None) -> onnxruntime.InferenceSession:
-        """A session of this graph on these providers; see Graph."""
+        """A session of this graph on these providers, which are as in Graph."""
         return open_session(self.bundle, self._file, threads=self._threads, providers=providers)
 
     def _shape(self, source: str) -> tuple[int, ...]:
-        """Shape of an input without its batch axis."""
+        """The shape of an input without its batch axis."""
         bundle = self.bundle
         if source == "x":
             return bundle.event_shape
         if source == "prior_noise" or (self.name, source) == ("prior", "noise"):
-            return prior_noise(bundle)(np.random.default_rng(0), 1, bundle.latent_dim).shape[1:]
+            return prior_noise_of(bundle)(np.random.default_rng(0), 1, bundle.latent_dim).shape[1:]
         if source in ("z", "noise"):
             return (bundle.latent_dim,)
         likelihood = likelihood_of(bundle)
@@ -94,14 +94,14 @@ class Graph:
         return graph_error(self.bundle, self._file, expected, received)
 
     def run(self, *inputs: Any, names: list[str] | None = None) -> dict[str, np.ndarray]:
-        """The outputs of these names (all by default), float32.
+        """Runs the graph; returns the outputs of these names (all by default), float32.
 
         Args:
-            *inputs: `[B, *shape]`, in the order of the graph's inputs.
-            names: of the outputs.
+            *inputs: Arrays `[B, *shape]`, in the order of the graph's inputs.
+            names: Names of the outputs to compute.
 
         Raises:
-            ValueError: for inputs of another shape than `[B, *shape]`, or of different numbers of rows.
+            ValueError: For inputs whose shape is not `[B, *shape]`, or that have different numbers of rows.
         """
         arrays = {
             source: as_rows(source, given, shape)
@@ -116,7 +116,7 @@ class Graph:
         return dict(zip(names, self.session.run(names, arrays), strict=True))
 
     def _in_parts(self, arrays: dict[str, np.ndarray], names: list[str], batch: int) -> dict[str, np.ndarray]:
-        """Runs rows in parts of `batch`, the last one filled up with its last row."""
+        """Runs rows in parts of `batch`. The last part is filled up with the last row."""
         count = len(next(iter(arrays.values())))
         parts = []
         for start in range(0, count, batch):
@@ -128,17 +128,17 @@ class Graph:
 
 
 class Head(Graph):
-    """A Graph of a kind that its class says.
+    """A Graph whose kind is that of its class.
 
     Args:
-        bundle: the folder of the bundle, or an opened one.
-        variant: see Graph.
-        threads: see Graph.
-        providers: see Graph.
+        bundle: Folder of the bundle, or an opened bundle.
+        variant: See Graph.
+        threads: See Graph.
+        providers: See Graph.
 
     Raises:
-        BundleError: for a bundle that is damaged, newer, without that graph, or of an unknown family.
-        ProviderError: where the preferred provider is not to be had.
+        BundleError: For a bundle that is damaged, newer, without that graph, or of an unknown family.
+        ProviderError: If the preferred provider is not available.
     """
 
     graph: ClassVar[str]
@@ -156,7 +156,7 @@ class Head(Graph):
         self._prepare()
 
     def _prepare(self) -> None:
-        """What else the kind needs."""
+        """Prepares what else this kind of graph needs."""
 
     def beside(self, name: str) -> Graph:
         """Another graph of the bundle, in fp32, with the same threads and providers."""
@@ -164,50 +164,10 @@ class Head(Graph):
 
 
 def as_rows(source: str, given: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """`given` as float32 `[B, *shape]`; raises ValueError where it has another shape."""
+    """`given` as float32 `[B, *shape]`; raises ValueError if it has another shape."""
     array = np.asarray(given, dtype=np.float32, order="C")
     if array.ndim == 0 or array.shape[1:] != shape or len(array) == 0:
         expected = ", ".join(map(str, ("B", *shape)))
         remedy = "Give it a batch axis of at least one row."
         raise ValueError(f"{source}: expected shape [{expected}], received {list(array.shape)}. {remedy}")
     return array
-
-
-def prior_noise(bundle: Bundle) -> Any:
-    """The noise of the bundle's prior: (generator, number of draws, latent_dim) -> array."""
-    return _known(bundle, "prior", families.PRIORS)
-
-
-def likelihood_of(bundle: Bundle) -> families.Family:
-    """The numpy half of the bundle's likelihood.
-
-    Raises:
-        BundleError: for a family that is unstated or unknown, or parameters that are not its.
-    """
-    make = _known(bundle, "likelihood", families.LIKELIHOODS)
-    config = bundle.manifest["likelihood"].get("parameters", {})
-    try:
-        return make(config)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BundleError(
-            f"Bundle {bundle.folder}: expected a likelihood with its parameters, received {config!r}: {error!r}. "
-            "Export the model again.",
-            str(bundle.folder),
-        ) from error
-
-
-def _known(bundle: Bundle, part: str, table: Mapping[str, _Entry]) -> _Entry:
-    family = bundle.manifest[part].get("family")
-    if family is None:
-        raise BundleError(
-            f"Bundle {bundle.folder}: expected a {part}, received none: a Keras decoder states none. "
-            "Export a vae_tf.VAE instead.",
-            str(bundle.folder),
-        )
-    if not isinstance(family, str) or family not in table:
-        raise BundleError(
-            f"Bundle {bundle.folder}: expected a {part} of {', '.join(table)}, received {family!r}. "
-            "Upgrade: pip install -U vae-tf-onnx.",
-            str(bundle.folder),
-        )
-    return table[family]

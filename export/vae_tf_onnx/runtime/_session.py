@@ -1,4 +1,4 @@
-"""onnxruntime sessions of a bundle's graphs: only checked bytes, and only the providers that were asked for."""
+"""onnxruntime sessions of a bundle's graphs, from checked bytes alone, and on the providers that were asked for."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def open_session(
     """A session of the graph in the file `name` of a bundle.
 
     Args:
-        bundle: an opened bundle.
-        name: of the file.
-        threads: for one run; None leaves the choice to onnxruntime.
-        providers: of onnxruntime, the preferred one first; None: the CPU.
+        bundle: An opened bundle.
+        name: Name of the file.
+        threads: Number of threads for one run; None leaves the choice to onnxruntime.
+        providers: Execution providers of onnxruntime, the preferred one first; None means the CPU.
 
     Raises:
-        BundleError: for a file that is damaged or does not load.
-        ProviderError: where the preferred provider is not to be had.
+        BundleError: For a file that is damaged or does not load.
+        ProviderError: If the preferred provider is not available.
     """
     wanted = [CPU] if providers is None else list(providers)
     first = _name(wanted[0]) if wanted else CPU
@@ -46,7 +46,7 @@ def open_session(
     options.add_session_config_entry(_FORMAT, "ORT" if name.endswith(ORT) else "ONNX")
     content = bundle.read(name)
     try:
-        with tempfile.TemporaryDirectory() as nowhere:  # weights in files that no checksum covers are not found
+        with tempfile.TemporaryDirectory() as nowhere:  # so weights in files that no checksum covers are not found
             options.add_session_config_entry(_EXTERNAL_FOLDER, nowhere)
             weights = _external(bundle, name)
             if weights is not None:
@@ -62,7 +62,7 @@ def open_session(
 
 
 def graph_error(bundle: Bundle, name: str, expected: str, received: str) -> BundleError:
-    """What to raise for the graph in the file `name`."""
+    """The error to raise for the graph in the file `name`."""
     path = str(bundle.folder / name)
     return BundleError(f"Bundle file {path}: expected {expected}, received {received}. Export again.", path)
 
@@ -82,7 +82,7 @@ def _check_available(provider: str) -> None:
         remedy = f"For an NVIDIA GPU: {_INSTALL}."
         raise ProviderError(f"one of {', '.join(available)}", provider, remedy)
     if provider == CUDA:
-        onnxruntime.preload_dlls()  # those that pip installed
+        onnxruntime.preload_dlls()  # the libraries that pip installed
 
 
 def _is_installed(wheel: str) -> bool:
@@ -94,5 +94,5 @@ def _is_installed(wheel: str) -> bool:
 
 
 def _external(bundle: Bundle, name: str) -> bytes | None:
-    """The weights that lie beside a graph of more than 2 GB."""
+    """The weights that lie beside a graph of more than 2 GB; None for other graphs."""
     return bundle.read(name + EXTERNAL) if name + EXTERNAL in bundle.manifest["files"] else None

@@ -1,26 +1,27 @@
-"""A server of a bundle: the Open Inference Protocol (KServe v2) over HTTP and gRPC, on kserve's data plane."""
+"""A server of a bundle by the Open Inference Protocol (KServe v2), over HTTP and gRPC, on kserve's data plane."""
 
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vae_tf_onnx.bundle import FP32, Bundle, open_bundle
-from vae_tf_onnx.serve._settings import Settings
+from vae_tf_onnx.serve._server_settings import ServerSettings
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-__all__ = ["Settings", "serve"]
+__all__ = ["ServerSettings", "serve"]
 
-_DEFAULTS = Settings()
+_DEFAULTS = ServerSettings()
 
 
 def serve(
     bundle: str | Path | Bundle,
-    settings: Settings = _DEFAULTS,
+    settings: ServerSettings = _DEFAULTS,
     *,
     page: str | Path | None = None,
     variant: str = FP32,
@@ -29,25 +30,26 @@ def serve(
 ) -> None:
     """Serves every graph of a bundle, each as a model of its name, until SIGTERM or SIGINT.
 
-    Requests for one graph that wait while it runs go into its next run together. On a signal the server is no longer
-    ready, answers what it has accepted, and returns. In int8-dynamic each request runs alone: there the precision of a
-    row depends on the others of its run.
+    Requests for one graph that arrive while it runs go into its next run together. On a signal the server is no longer
+    ready, answers the requests that it has accepted, and returns. In int8-dynamic each request runs alone, because
+    there the precision of a row depends on the other rows of its run.
 
     Args:
-        bundle: the folder of the bundle, or an opened one.
-        settings: where to listen, and what to refuse.
-        page: a folder, shown at `/` once it holds an `index.html`; it may be made while the server runs.
-        variant: of the graphs, one of `vae_tf_onnx.bundle.VARIANTS` or "fp32"; a graph without it runs in fp32.
-        threads: of onnxruntime for one run of one graph.
-        on_start: is called once requests are answered, in the thread that answers them: it must not take long.
+        bundle: Folder of the bundle, or an opened bundle.
+        settings: Addresses to listen on, and limits of what is answered.
+        page: Folder that is shown at `/` as soon as it holds an `index.html`; it may be made while the server runs.
+        variant: Variant of the graphs, one of `vae_tf_onnx.bundle.VARIANTS` or "fp32"; a graph without it runs in fp32.
+        threads: Number of threads of onnxruntime for one run of one graph.
+        on_start: Function that is called when the server begins to answer. It runs in the thread that answers, so it
+            must not take long.
 
     Raises:
-        BundleError: for a bundle that is damaged or newer.
-        ValueError: for settings, a variant or a number of threads that cannot be.
-        OSError: where a port is taken, or a file cannot be read.
-        ImportError: where kserve is not installed.
+        BundleError: For a bundle that is damaged or newer.
+        ValueError: For impossible settings, an unknown variant, or fewer threads than one.
+        OSError: If a port is taken or a file cannot be read.
+        ImportError: If kserve is not installed.
     """
-    from vae_tf_onnx.serve._graphs import load_graphs  # numpy and onnxruntime
+    from vae_tf_onnx.serve._served_graph import load_graphs  # needs numpy and onnxruntime
 
     settings.check()
     bundle = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
@@ -55,8 +57,16 @@ def serve(
     _import_server().run(graphs, settings, Path(page) if page is not None else None, on_start)
 
 
+def __getattr__(name: str) -> Any:
+    if name != "Settings":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    message = "vae_tf_onnx.serve.Settings: expected its new name, ServerSettings, received the old one. Rename it."
+    warnings.warn(message, DeprecationWarning, stacklevel=2)
+    return ServerSettings
+
+
 def _import_server() -> ModuleType:
-    arguments, sys.argv = sys.argv, sys.argv[:1]  # kserve reads the command line while it is imported
+    arguments, sys.argv = sys.argv, sys.argv[:1]  # kserve reads the command line when it is imported
     try:
         from vae_tf_onnx.serve import _server as server
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""How many requests may arrive and run at one time, and whether the server is about to stop."""
+"""The admission of requests: how many may arrive and run at one time, and whether the server is about to stop."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from vae_tf_onnx.serve import _metrics
-from vae_tf_onnx.serve._errors import TooManyError
-from vae_tf_onnx.serve._settings import Settings
+from vae_tf_onnx.serve._client_errors import TooManyError
+from vae_tf_onnx.serve._server_settings import ServerSettings
 
 _ARRIVING = 4
-"""Bodies that may be on their way for each request that may run: a slow sender holds none of the places to run in."""
+"""Bodies that may be arriving for each request that may run, so that a slow sender takes no place of those that run."""
 _ARRIVING_BYTES = 8
-"""What may have arrived of all of them, in bodies of the largest size."""
+"""The most bytes that may have arrived of all these bodies together, in bodies of the largest size."""
 
 
 class Admission:
-    """Counts the inference requests that run, of HTTP and gRPC together, and the HTTP bodies that arrive.
+    """A count of the inference requests that run, of HTTP and gRPC together, and of the HTTP bodies that arrive.
 
     Args:
-        settings: how many may.
+        settings: Limits of both counts.
 
     Attributes:
-        draining: True once the server is to stop.
-        accepted: requests let in so far.
+        draining: Whether the server is about to stop.
+        accepted: Number of requests that were let in so far.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ServerSettings) -> None:
         self.draining = False
         self.accepted = 0
         self._limit = settings.max_concurrent
@@ -36,10 +36,10 @@ class Admission:
 
     @contextmanager
     def arrive(self) -> Iterator[Callable[[int], None]]:
-        """Around the arrival of one body; yields a function to call with the bytes of each part of it.
+        """The time in which one body arrives; yields a function to call with the number of bytes of each part of it.
 
         Raises:
-            TooManyError: here or in that function, where as much as may is on its way.
+            TooManyError: If too much is arriving already. The function raises it too.
         """
         if self._arriving >= _ARRIVING * self._limit:
             raise _too_many(f"{_ARRIVING * self._limit} that arrive")
@@ -63,10 +63,10 @@ class Admission:
 
     @contextmanager
     def enter(self, protocol: str) -> Iterator[None]:
-        """Around one request that has arrived, until its answer is sent.
+        """The time from the arrival of one request until its answer is sent.
 
         Raises:
-            TooManyError: where as many as may are running.
+            TooManyError: If the largest number of requests is running already.
         """
         if self._running >= self._limit:
             raise _too_many(str(self._limit))

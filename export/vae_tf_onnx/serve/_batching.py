@@ -1,4 +1,4 @@
-"""Requests that wait for the same graph go through it together."""
+"""The batching of requests: those that wait for the same graph go through it together."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 Arrays = dict[str, np.ndarray]
-Run = Callable[[Arrays], Arrays]
+RunGraph = Callable[[Arrays], Arrays]
 
 
 @dataclass(frozen=True)
@@ -23,33 +23,33 @@ class _Request:
 
 
 class Batcher:
-    """Runs a graph for many callers, one run at a time: whoever waits when a run starts is in it.
+    """A graph that runs for many callers, one run at a time: a run takes all requests that wait when it starts.
 
-    Nobody waits for others to come. A run that fails is repeated one caller at a time, so that an error reaches only
-    those whose own inputs raise it.
+    No request waits for others to come. A run that fails is repeated one caller at a time, so that an error reaches
+    only the callers whose own inputs raise it.
 
     Args:
-        run: inputs `[B, ...]` by name -> outputs `[B, ...]` by name.
-        max_rows: of one run, in whole requests; a larger request runs alone, with 1 every request does.
-        executor: whose thread runs it.
-        observe: is told the number of requests and of rows of each run.
+        run: Function of inputs `[B, ...]` by name that returns outputs `[B, ...]` by name.
+        max_rows: Most rows of one run, in whole requests. A larger request runs alone; with 1 every request does.
+        executor: Executor whose thread runs the graph.
+        on_run: Function that is told the number of requests and the number of rows of each run.
     """
 
     def __init__(
-        self, run: Run, *, max_rows: int, executor: Executor, observe: Callable[[int, int], None] | None = None
+        self, run: RunGraph, *, max_rows: int, executor: Executor, on_run: Callable[[int, int], None] | None = None
     ) -> None:
         self._run = run
         self._max_rows = max_rows
         self._executor = executor
-        self._observe = observe
+        self._on_run = on_run
         self._waiting: deque[_Request] = deque()
         self._worker: asyncio.Task[None] | None = None
 
     async def __call__(self, inputs: Arrays) -> Arrays:
-        """The outputs for these inputs, whose rows are as many in each.
+        """The outputs for these inputs, which all have the same number of rows.
 
         Raises:
-            Exception: what `run` raises for these inputs alone.
+            Exception: Whatever `run` raises for these inputs alone.
         """
         loop = asyncio.get_running_loop()
         request = _Request(inputs, len(next(iter(inputs.values()))), loop.create_future())
@@ -66,7 +66,7 @@ class Batcher:
             self._worker = None
 
     def _take(self) -> list[_Request]:
-        """The next requests in the order they came, without those whose callers have gone."""
+        """The next requests in the order in which they came, without those whose callers have gone."""
         batch: list[_Request] = []
         rows = 0
         while self._waiting and (not batch or rows + self._waiting[0].rows <= self._max_rows):
@@ -77,8 +77,8 @@ class Batcher:
         return batch
 
     async def _answer(self, batch: list[_Request]) -> None:
-        if self._observe is not None:
-            self._observe(len(batch), sum(request.rows for request in batch))
+        if self._on_run is not None:
+            self._on_run(len(batch), sum(request.rows for request in batch))
         parts = [request.inputs for request in batch]
         try:
             run = asyncio.get_running_loop().run_in_executor(self._executor, _run_together, self._run, parts)
@@ -98,8 +98,8 @@ class Batcher:
             batch[0].answer.set_exception(error)
 
 
-def _run_together(run: Run, parts: Sequence[Arrays]) -> list[Arrays]:
-    """The outputs of each part of one joint run."""
+def _run_together(run: RunGraph, parts: Sequence[Arrays]) -> list[Arrays]:
+    """The outputs for each part, from one joint run."""
     ends = list(itertools.accumulate(len(next(iter(part.values()))) for part in parts))
     joint = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if len(parts) > 1 else parts[0]
     outputs = run(joint)

@@ -1,4 +1,4 @@
-"""The body of an HTTP request, inflated as it arrives, and never more of it than allowed."""
+"""The reading of an HTTP request's body: it is inflated as it arrives, and never more of it than allowed."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
-from vae_tf_onnx.serve._errors import BodyTimeoutError, TooLargeError, UnsupportedEncodingError, shown
+from vae_tf_onnx.serve._client_errors import BodyTimeoutError, TooLargeError, UnsupportedEncodingError, shown
 
 _EITHER = 32 + zlib.MAX_WBITS
-"""zlib's word for: gzip or zlib, as the data says."""
+"""zlib's word for data in gzip or zlib format, whichever its header says."""
 _DISCARD_BYTES, _DISCARD_SECONDS = 2**26, 2.0
-"""How much of a refused body is still taken, so that its sender, who reads nothing before the end, gets the answer."""
+"""The bytes of a refused body that are still read, so that a sender who reads nothing before its end is answered."""
 
 
 async def read_body(
@@ -25,18 +25,18 @@ async def read_body(
     """The whole body, inflated.
 
     Args:
-        receive: ASGI's.
-        headers: of the request.
-        limit: bytes, before and after inflation.
-        seconds: until the last of it must be here.
-        hold: is told how many bytes more are kept; it raises where that is too much for all bodies together.
+        receive: ASGI's function of that name.
+        headers: Headers of the request.
+        limit: Most bytes, before and after inflation.
+        seconds: Time in which the whole body must arrive.
+        hold: Function that is told how many more bytes are kept. It raises if all bodies together are too large.
 
     Raises:
-        BodyTimeoutError: for a body that is late.
-        ClientDisconnect: where its sender has gone.
-        InvalidInput: for one that is not what its encoding says.
-        TooLargeError: for a body above the limit, or that will be.
-        UnsupportedEncodingError: for an encoding other than gzip and deflate.
+        BodyTimeoutError: For a body that is late.
+        ClientDisconnect: If its sender has gone.
+        InvalidInput: For a body that does not have the encoding that it states.
+        TooLargeError: For a body that is above the limit, or says that it will be.
+        UnsupportedEncodingError: For an encoding other than gzip and deflate.
     """
     content = _Content(headers.get("content-encoding", ""), limit, hold)
     chunks = _Chunks(receive)
@@ -57,7 +57,7 @@ async def read_body(
 
 
 class _Chunks:
-    """The parts of a body as they arrive; what one loop leaves, the next one takes."""
+    """The parts of a body as they arrive; a second loop goes on where the first one stopped."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
@@ -89,7 +89,7 @@ async def _discard(chunks: _Chunks) -> None:
 
 
 class _Content:
-    """What has arrived of a body."""
+    """The part of a body that has arrived."""
 
     def __init__(self, encoding: str, limit: int, hold: Callable[[int], None]) -> None:
         if encoding.lower() not in ("", "identity", "gzip", "deflate"):
@@ -103,12 +103,12 @@ class _Content:
         self._content = bytearray()
 
     def announce(self, length: str) -> None:
-        """Takes the sender's word for the length where that is too much already."""
+        """Raises TooLargeError if the length that the sender announces is above the limit."""
         if length.isdecimal() and int(length[:18]) > self._limit:
             raise self._too_large(f"{length[:18]} to come")
 
     def feed(self, chunk: bytes) -> None:
-        """Takes the next bytes."""
+        """Takes the next bytes of the body."""
         self._received += len(chunk)
         if self._inflater is not None:
             try:
@@ -121,7 +121,7 @@ class _Content:
             raise self._too_large("more")
 
     def close(self) -> bytes:
-        """All of it."""
+        """The whole body."""
         if self._inflater is not None and (not self._inflater.eof or self._inflater.unused_data):
             raise InvalidInput("body: expected one compressed stream, received a part, or more. Compress it in one.")
         return bytes(self._content)

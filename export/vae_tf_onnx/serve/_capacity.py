@@ -1,4 +1,4 @@
-"""How much of a request a graph can need: known before any of it is read."""
+"""The most that a request to a graph can need, known before any of the request is read."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 _SPARE_BYTES, _SPARE_SIGNS = 2**16, 2**10
-"""For all that is no number: names, shapes, parameters, outputs."""
+"""Room for everything that is no number: names, shapes, parameters, outputs."""
 _BYTES = 32
-"""Of one number in JSON, with what stands around it."""
+"""The most bytes of one number in JSON, with the signs around it."""
 _MAX_LISTS = 2**18
-"""Each costs as much time and memory as ten numbers."""
+"""The most lists in a request, because a list costs as much time and memory as ten numbers."""
 _LARGE = 2**16
-"""Bytes whose decoding would keep the event loop from other requests for more than a moment."""
+"""Decoding more bytes than this would keep the event loop from other requests for more than a moment."""
 _Result = TypeVar("_Result")
 
 
@@ -24,15 +24,16 @@ class Capacity:
     """The most that one request to a graph can need.
 
     Attributes:
-        num_bytes: of its body.
-        signs: of each JSON sign: what opens a list, parts two values, opens an object, or encloses a string.
+        num_bytes: Most bytes of its body.
+        signs: Most occurrences of each JSON sign that opens a list, separates two values, opens an object, or
+            encloses a string.
     """
 
     num_bytes: int
     signs: dict[bytes, int]
 
     def excess(self, content: bytes) -> str | None:
-        """What JSON has too much of, found by counting, before it is parsed; None where there is nothing."""
+        """A text that says what this JSON has too much of, found by counting before it is parsed; None if it fits."""
         for sign, limit in self.signs.items():
             count = content.count(sign)
             if count > limit:
@@ -41,7 +42,7 @@ class Capacity:
 
 
 def capacity(shapes: Iterable[tuple[int, ...]], max_rows: int, max_body_bytes: int) -> Capacity:
-    """The most that `max_rows` rows of inputs of these shapes need: flat, nested as the shape is, or in binary."""
+    """The most that `max_rows` rows of inputs of these shapes need, whether they are flat, nested or binary."""
     numbers = lists = 0
     for shape in shapes:
         numbers += max_rows * math.prod(shape)
@@ -54,7 +55,7 @@ def capacity(shapes: Iterable[tuple[int, ...]], max_rows: int, max_body_bytes: i
 
 
 async def decoded(num_bytes: int, decode: Callable[..., _Result], *arguments: object) -> _Result:
-    """What `decode` gives for these arguments; in a thread where there is much to decode."""
+    """The value of `decode` for these arguments, computed in a thread if there is much to decode."""
     if num_bytes > _LARGE:
         return await asyncio.to_thread(decode, *arguments)
     return decode(*arguments)

@@ -1,4 +1,4 @@
-"""The gRPC half: kserve's servicer behind the guard."""
+"""The gRPC half of the server: kserve's servicer behind the guard."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import add_GRPCInferenceServi
 from kserve.protocol.grpc.servicer import InferenceServicer
 
 from vae_tf_onnx.serve._admission import Admission
-from vae_tf_onnx.serve._guard import Guard
+from vae_tf_onnx.serve._grpc_guard import Guard
 from vae_tf_onnx.serve._model import FixedRepository, GraphDataPlane
-from vae_tf_onnx.serve._settings import Settings
+from vae_tf_onnx.serve._server_settings import ServerSettings
 from vae_tf_onnx.serve._tensors import VERSION
 from vae_tf_onnx.serve._wire import MAX_RANK, MAX_TENSORS
 
 _SPARE = 32
-"""Calls besides inference that may run too: health, metadata."""
+"""Calls other than inference that may run too, for health and metadata."""
 _AGE_SECONDS = 600
-"""After which a connection takes no new calls. Its client opens another; calls that it never ends go with it."""
+"""The age at which a connection takes no new calls. Its client opens another one; calls that never end go with it."""
 _REFUSE_SECONDS = 0.25
-"""How long calls that have reached the machine are told that the server stops; grpc then drops them without a word."""
+"""The time in which new calls are told that the server stops. After that, grpc drops them without a word."""
 
 
 class RpcServer:
-    """A gRPC server, bound when it is made.
+    """A gRPC server, which is bound to its port when it is made.
 
     Args:
-        data_plane: with the models.
-        admission: counts the requests.
-        settings: where to listen, and what to refuse.
+        data_plane: Data plane with the models.
+        admission: Count of the requests.
+        settings: Address to listen on, and limits of what is answered.
 
     Raises:
-        OSError: where the port is taken.
+        OSError: If the port is taken.
     """
 
-    def __init__(self, data_plane: GraphDataPlane, admission: Admission, settings: Settings) -> None:
+    def __init__(self, data_plane: GraphDataPlane, admission: Admission, settings: ServerSettings) -> None:
         self._guard = Guard(admission, settings)
         self._server = aio.server(
             interceptors=[self._guard],
@@ -50,12 +50,12 @@ class RpcServer:
                 ("grpc.max_connection_age_grace_ms", int(2000 * settings.body_seconds) + 60_000),
                 ("grpc.so_reuseport", 0),
             ],
-            maximum_concurrent_rpcs=2 * settings.max_concurrent + _SPARE,  # half of them before their message is here
+            maximum_concurrent_rpcs=2 * settings.max_concurrent + _SPARE,  # half of them wait for their message
         )
         add_GRPCInferenceServiceServicer_to_server(GraphServicer(data_plane), self._server)
         self.port = self._bind(settings)
 
-    def _bind(self, settings: Settings) -> int:
+    def _bind(self, settings: ServerSettings) -> int:
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         address, tls = f"{host}:{settings.grpc_port}", settings.tls()
         try:
@@ -66,11 +66,11 @@ class RpcServer:
             raise OSError(f"grpc_port: expected a free port, received {address}: {error}. Pass another one.") from error
 
     async def start(self) -> None:
-        """Takes calls from now on."""
+        """Begins to take calls."""
         await self._server.start()
 
     async def stop(self, grace_seconds: float) -> None:
-        """Refuses new calls, in words first, and returns when those that run are answered, or the time is up."""
+        """Refuses new calls, with an error first, and returns when the running ones are answered or the time is up."""
         self._guard.closed = True
         await asyncio.sleep(_REFUSE_SECONDS)
         await self._server.stop(grace_seconds)
@@ -80,7 +80,7 @@ class GraphServicer(InferenceServicer):
     """kserve's servicer, with a bound on what it unpacks.
 
     Args:
-        data_plane: with the models.
+        data_plane: Data plane with the models.
     """
 
     def __init__(self, data_plane: GraphDataPlane) -> None:
@@ -88,7 +88,7 @@ class GraphServicer(InferenceServicer):
 
     @classmethod
     def validate_grpc_request(cls, request: pb.ModelInferRequest) -> None:
-        """Refuses a request before it is unpacked: for more tensors, parameters or axes than any graph has."""
+        """Refuses a request that has more tensors, parameters or axes than any graph, before it is unpacked."""
         counts = [len(request.inputs), len(request.outputs), len(request.parameters)]
         if max(counts) > MAX_TENSORS or any(
             len(item.shape) > MAX_RANK or len(item.parameters) > MAX_TENSORS for item in request.inputs

@@ -1,4 +1,4 @@
-"""The HTTP half: kserve's endpoints, metrics, and the page."""
+"""The HTTP half of the server: kserve's endpoints, metrics, and the page."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from vae_tf_onnx.serve._admission import Admission
-from vae_tf_onnx.serve._errors import STATUSES
-from vae_tf_onnx.serve._middleware import Closing, Inference, OneVersion, Token, error_response
+from vae_tf_onnx.serve._client_errors import STATUSES
+from vae_tf_onnx.serve._http_middleware import Closing, Inference, OneVersion, Token, error_response
 from vae_tf_onnx.serve._model import FixedRepository, GraphDataPlane
-from vae_tf_onnx.serve._settings import Settings
+from vae_tf_onnx.serve._server_settings import ServerSettings
 
 _LOG = logging.getLogger(__name__)
 _INDEX = """This server speaks the Open Inference Protocol (KServe v2).
@@ -29,8 +29,10 @@ The explorer of the latents is shown here once it is made, where it can be: the 
 """
 
 
-def make_app(data_plane: GraphDataPlane, admission: Admission, settings: Settings, page: Path | None = None) -> ASGIApp:
-    """The ASGI application; `page` is a folder to show at `/` once it is there."""
+def make_app(
+    data_plane: GraphDataPlane, admission: Admission, settings: ServerSettings, page: Path | None = None
+) -> ASGIApp:
+    """The ASGI application; `page` is a folder that is shown at `/` as soon as it holds an index.html."""
     app = FastAPI(title="vae-tf-onnx", docs_url=None, redoc_url=None, openapi_url=None)
     register_v2_endpoints(app, data_plane, FixedRepository(data_plane.model_registry))
     app.add_api_route("/metrics", metrics_handler, methods=["GET"])
@@ -48,14 +50,14 @@ def make_app(data_plane: GraphDataPlane, admission: Admission, settings: Setting
 
 
 class _Page:
-    """The files of a folder, as soon as it holds an index.html; a text before."""
+    """The files of a folder as soon as it holds an index.html, and a text before that."""
 
     def __init__(self, folder: Path) -> None:
         self._index = folder / "index.html"
         self._files = StaticFiles(directory=folder, html=True, check_dir=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """See ASGI."""
+        """Answers one request; see ASGI."""
         if self._index.is_file():
             await self._files(scope, receive, send)
         elif scope["method"] in ("GET", "HEAD") and scope["path"] == "/":

@@ -1,4 +1,4 @@
-"""What Prometheus may read, beside kserve's own times of each step."""
+"""The metrics that Prometheus may read, beside kserve's own times of each step."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _JOINED = Histogram(
 )
 
 
-def observer(graph: str) -> Callable[[int, int], None]:
-    """Notes the number of requests and of rows of each run of a graph."""
+def on_run(graph: str) -> Callable[[int, int], None]:
+    """A function that notes the number of requests and the number of rows of each run of this graph."""
     rows, joined = _ROWS.labels(graph), _JOINED.labels(graph)
 
-    def observe(num_requests: int, num_rows: int) -> None:
+    def note(num_requests: int, num_rows: int) -> None:
         joined.observe(num_requests)
         rows.observe(num_rows)
 
-    return observe
+    return note

@@ -1,4 +1,4 @@
-"""uvicorn and grpc.aio in one event loop, from the first port to the last answer."""
+"""The life of the server: uvicorn and grpc.aio in one event loop, from the first port to the last answer."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from vae_tf_onnx.serve._admission import Admission
-from vae_tf_onnx.serve._graphs import ServedGraph
 from vae_tf_onnx.serve._grpc import RpcServer
 from vae_tf_onnx.serve._http import make_app
+from vae_tf_onnx.serve._http_connection import HttpConnection
 from vae_tf_onnx.serve._model import GraphDataPlane, GraphModel
-from vae_tf_onnx.serve._protocol import HttpProtocol
-from vae_tf_onnx.serve._settings import Settings
+from vae_tf_onnx.serve._served_graph import ServedGraph
+from vae_tf_onnx.serve._server_settings import ServerSettings
 
 _LOG = logging.getLogger("vae_tf_onnx.serve")
 _CONNECTIONS, _SPARE_CONNECTIONS = 8, 64
-"""HTTP connections for each request that may run, and besides; on further ones requests are answered 503."""
+"""HTTP connections for each request that may run, and in addition. Requests on further ones are answered 503."""
 
 
-def run(graphs: list[ServedGraph], settings: Settings, page: Path | None, on_start: Callable[[], object]) -> None:
-    """Serves these graphs; see vae_tf_onnx.serve.serve."""
+def run(graphs: list[ServedGraph], settings: ServerSettings, page: Path | None, on_start: Callable[[], object]) -> None:
+    """Serves these graphs until a signal comes; see vae_tf_onnx.serve.serve."""
     admission = Admission(settings)
     with ThreadPoolExecutor(len(graphs), thread_name_prefix="onnxruntime") as executor:
         models = [GraphModel(graph, settings, executor) for graph in graphs]
@@ -41,7 +41,7 @@ def run(graphs: list[ServedGraph], settings: Settings, page: Path | None, on_sta
 
 
 @contextlib.contextmanager
-def _listen(settings: Settings) -> Iterator[socket.socket]:
+def _listen(settings: ServerSettings) -> Iterator[socket.socket]:
     hint = socket.AI_PASSIVE
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -61,7 +61,7 @@ def _listen(settings: Settings) -> Iterator[socket.socket]:
 
 
 class _Uvicorn(uvicorn.Server):
-    """uvicorn without its own handlers of signals."""
+    """uvicorn without its own signal handlers."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -72,7 +72,7 @@ async def _serve(
     app: ASGIApp,
     data_plane: GraphDataPlane,
     admission: Admission,
-    settings: Settings,
+    settings: ServerSettings,
     listener: socket.socket,
     on_start: Callable[[], object],
 ) -> None:
@@ -111,13 +111,13 @@ def _signals() -> Iterator[asyncio.Event]:
             signal.signal(number, handler)
 
 
-def _config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
-    class Protocol(HttpProtocol):
+def _config(app: ASGIApp, settings: ServerSettings) -> uvicorn.Config:
+    class Connection(HttpConnection):
         seconds = settings.body_seconds
 
     return uvicorn.Config(
         app,
-        http=Protocol,
+        http=Connection,
         limit_concurrency=_CONNECTIONS * settings.max_concurrent + _SPARE_CONNECTIONS,
         ws="none",
         lifespan="off",
@@ -132,7 +132,7 @@ def _config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
     )
 
 
-def _announce(data_plane: GraphDataPlane, settings: Settings, http_port: int, rpc_port: int) -> None:
+def _announce(data_plane: GraphDataPlane, settings: ServerSettings, http_port: int, rpc_port: int) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     scheme = "http" if settings.tls_cert is None else "https"
     models = ", ".join(data_plane.model_registry.get_models())

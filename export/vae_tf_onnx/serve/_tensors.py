@@ -1,4 +1,4 @@
-"""From the protocol's tensors to arrays that a graph may be given, and back."""
+"""The conversion of the protocol's tensors to arrays that a graph takes, and back."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from kserve.errors import InvalidInput, ModelNotFound
 from kserve.protocol.infer_type import RequestedOutput
 
 from vae_tf_onnx.serve._batching import Arrays
-from vae_tf_onnx.serve._errors import TooLargeError, shown
+from vae_tf_onnx.serve._client_errors import TooLargeError, shown
 
 FP32 = "FP32"
 VERSION = "1"
 
 
 def to_arrays(request: InferRequest, shapes: dict[str, tuple[int, ...]], max_rows: int) -> Arrays:
-    """The inputs of a request, float32 `[rows, *shape]` each, finite, with as many rows in each.
+    """The inputs of a request, float32 `[rows, *shape]` each, finite, all with the same number of rows.
 
     The request's own copy of the data is dropped.
 
     Raises:
-        InvalidInput: for names, datatypes, shapes, numbers of rows or values that the graph does not take.
-        TooLargeError: for more than `max_rows` rows.
+        InvalidInput: For names, datatypes, shapes, numbers of rows or values that the graph does not take.
+        TooLargeError: For more than `max_rows` rows.
     """
     names = [item.name for item in request.inputs]
     if sorted(names) != sorted(shapes):
@@ -77,7 +77,7 @@ def _values(item: InferInput) -> np.ndarray:
 
 
 def _flattened(data: list[Any], shape: list[int]) -> list[Any]:
-    """Numbers of a flat list, or of one that is nested as the shape is."""
+    """The numbers of a list that is flat, or nested as the shape says."""
     if isinstance(data[0], list):
         parts = [data]
         for size in shape:
@@ -92,16 +92,16 @@ def _flattened(data: list[Any], shape: list[int]) -> list[Any]:
 
 
 def check_version(request: InferRequest) -> None:
-    """Raises ModelNotFound for a version other than the only one."""
+    """Raises ModelNotFound for a version other than the one that there is."""
     if request.model_version not in (None, "", VERSION):
         raise ModelNotFound(f"{request.model_name} of version {shown(request.model_version)}")
 
 
 def wanted_outputs(request: InferRequest, names: list[str]) -> list[RequestedOutput]:
-    """The outputs that a request names, all where it names none, each with its form: binary or JSON.
+    """The outputs that a request names (all if it names none), each with its form, binary or JSON.
 
     Raises:
-        InvalidInput: for an output that the graph does not have, or one named twice.
+        InvalidInput: For an output that the graph does not have, or that is named twice.
     """
     requested = request.request_outputs or [RequestedOutput(name) for name in names]
     given = [output.name for output in requested]
@@ -114,18 +114,18 @@ def wanted_outputs(request: InferRequest, names: list[str]) -> list[RequestedOut
 
 
 class _JsonOutput(InferOutput):
-    """kserve's output without its list of Python numbers: orjson writes the array, in a tenth of the time."""
+    """kserve's output with an array in place of a list of Python numbers: orjson writes it in a tenth of the time."""
 
     def set_data_from_numpy(self, output_tensor: np.ndarray, binary_data: bool = False) -> None:
-        """Keeps the array, flat."""
+        """Keeps the array, flattened."""
         self.data = output_tensor.ravel()
 
 
 def to_response(request: InferRequest, outputs: Arrays, wanted: list[RequestedOutput]) -> InferResponse:
-    """The answer: the wanted outputs.
+    """The answer with the wanted outputs.
 
     Raises:
-        InvalidInput: for an output that is not finite and was to be sent as JSON, which has no such numbers.
+        InvalidInput: For an output that is not finite but should be sent as JSON, which has no such numbers.
     """
     kind = InferOutput if request.from_grpc or any(output.binary_data for output in wanted) else _JsonOutput
     tensors = [kind(o.name, list(outputs[o.name].shape), FP32, outputs[o.name]) for o in wanted]

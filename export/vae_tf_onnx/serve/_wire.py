@@ -1,4 +1,4 @@
-"""The body of an inference request over HTTP: JSON, and the binary tensors after it."""
+"""The decoding of an inference request's body over HTTP: JSON, and the binary tensors after it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from kserve.protocol.rest.v2_datamodels import InferenceRequest, Parameters, Req
 from pydantic import Field, StrictInt, ValidationError
 
 from vae_tf_onnx.serve._capacity import Capacity
-from vae_tf_onnx.serve._errors import TooLargeError, shown
+from vae_tf_onnx.serve._client_errors import TooLargeError, shown
 
 MAX_TENSORS = 64
-"""Inputs, and outputs, that one request may name: many more than a graph has."""
+"""The most inputs, and the most outputs, that one request may name: many more than a graph has."""
 MAX_RANK = 16
 _SIZE = "binary_data_size"
 
@@ -43,8 +43,8 @@ def decode(body: bytes, json_length: str | None, model_name: str, capacity: Capa
     """The request in a body whose first `json_length` bytes, all by default, are JSON.
 
     Raises:
-        InvalidInput: for a body that is not one.
-        TooLargeError: for JSON above the capacity of the graph.
+        InvalidInput: For a body that is no inference request.
+        TooLargeError: For JSON above the capacity of the graph.
     """
     size = _json_size(body, json_length)
     content = body[:size]
@@ -83,7 +83,7 @@ def _json_size(body: bytes, header: str | None) -> int:
 
 
 def _chunks(request: _Request, tail: bytes) -> list[bytes | None]:
-    """The bytes after the JSON, of each input its own; None for one whose data is in the JSON."""
+    """The bytes of each input after the JSON; None for an input whose data is in the JSON."""
     sizes = [(item.parameters or {}).get(_SIZE) for item in request.inputs]
     for item, size in zip(request.inputs, sizes, strict=True):
         if size is None:

@@ -1,6 +1,6 @@
-"""Other files of a bundle's decoder and encoder: float16, 8 bits, ONNX Runtime's format; each with what it costs.
+"""Variants of a bundle's decoder and encoder: float16, 8 bits, ONNX Runtime's format, each with what it costs.
 
-A variant lies beside the float32 file, which stays. Its row in the manifest was measured on the file as written.
+A variant lies beside the float32 file, which stays. Its measurements in the manifest were made on the file as written.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from vae_tf_onnx import card
 from vae_tf_onnx.bundle import CARD, FP32, VARIANTS, Bundle, open_bundle, sha256, write_manifest
 from vae_tf_onnx.errors import ParityError
 from vae_tf_onnx.runtime import Graph
-from vae_tf_onnx.variants import rows as measured
+from vae_tf_onnx.variants import measured
 from vae_tf_onnx.variants.inputs import CALIBRATION_ROWS, Inputs, calibration, checked_data, measuring
-from vae_tf_onnx.variants.rows import Row
+from vae_tf_onnx.variants.measured import Measurements
 from vae_tf_onnx.variants.tolerances import NATS, SCALES, TOLERANCES, beyond, limits, precision
 
 __all__ = ["NATS", "SCALES", "TOLERANCES", "add"]
@@ -35,33 +35,42 @@ def add(
     x: Any = None,
     tolerance: float | None = None,
     force: bool = False,
-) -> dict[str, Row]:
-    """Writes variants of the decoder and, where there is one, the encoder into a bundle; returns the decoder's rows.
+) -> dict[str, Measurements]:
+    """Writes variants of the decoder (and of the encoder, if there is one) into a bundle and measures them.
 
-    A row holds `file`, `bytes`, `max_abs_error` and `mean_abs_error` of the mean (`loc` for the encoder) against the
-    float32 graph on `num_inputs` >= 256 inputs, `scale_error` (the largest error of an output `scale`, as a share of
-    it), `log_prob_error` (the largest error of log p(x|z) of an example in nats), `finite`, and `latency_ms`, medians
-    at batch 1 and 32 with `threads` of `onnxruntime`; None where something is not defined. It also holds the
-    `tolerances` of the three errors (of log p(x|z): per dimension of x) and `within_tolerances`. The row "fp32" is
-    measured beside the others. Rows go to `graphs[graph]["variants"]` of the manifest. All other graphs stay
-    in float32. All variants are written, or none. The model card is written anew where the bundle has one.
+    Returns the measurements of the decoder's variants, by name.
+
+    The measurements of a variant are:
+
+    - `file` and `bytes`;
+    - `max_abs_error` and `mean_abs_error` of the mean (`loc` for the encoder), against the float32 graph on
+      `num_inputs` >= 256 inputs;
+    - `scale_error`, the largest error of an output `scale`, as a share of it;
+    - `log_prob_error`, the largest error of log p(x|z) of an example, in nats;
+    - `finite`, whether all outputs are finite;
+    - `latency_ms`, medians at batch 1 and 32, with `threads` threads of the version `onnxruntime`;
+    - `tolerances` of the three errors (that of log p(x|z) per dimension of x), and `within_tolerances`.
+
+    A number that is not defined is None. "fp32" is measured beside the others. The measurements go to
+    `graphs[graph]["variants"]` of the manifest. All other graphs stay in float32. Either all variants are written, or
+    none. The model card is written anew if the bundle has one.
 
     Args:
-        folder: of a bundle.
-        names: of `vae_tf_onnx.bundle.VARIANTS`: fp16, int8-dynamic, int8-static, ort, fp16-ort, ...
-        x: data `[n, *E]`: one half calibrates int8-static, which needs 64 of them, on the other the rows are measured.
-            By default they are measured on the examples in the bundle. Without an encoder z is drawn from the prior.
-        tolerance: largest `max_abs_error` in units of the data range (for the encoder and for counts: of the range of
-            the float32 values); by default `TOLERANCES`. Besides, `log_prob_error` may be at most `NATS` per dimension
-            of x, and `scale_error` at most `SCALES`, whatever the tolerance.
-        force: keeps a variant beyond all of them; one with NaN or infinite values is never kept.
+        folder: Folder of a bundle.
+        names: Names of variants, some of `vae_tf_onnx.bundle.VARIANTS`: fp16, int8-dynamic, int8-static, ort, ...
+        x: Data `[n, *E]`. One half calibrates int8-static, which needs 64 of them; the other half is measured on. By
+            default the examples in the bundle are measured on. Without an encoder z is sampled from the prior.
+        tolerance: Largest `max_abs_error` in units of the data range (for the encoder and for counts in units of the
+            range of the float32 values); by default `TOLERANCES`. Besides, `log_prob_error` may be at most `NATS` per
+            dimension of x, and `scale_error` at most `SCALES`, whatever the tolerance.
+        force: Whether to keep a variant that is beyond a tolerance. One with NaN or infinite values is never kept.
 
     Raises:
-        BundleError: for a bundle that is damaged.
-        ImportError: without the package onnx.
-        ParityError: for a variant beyond a tolerance, or with values that are not finite.
-        ValueError: for an unknown name or tolerance, data of another shape, int8-static without data, or weights of
-            more than 2 GB.
+        BundleError: For a bundle that is damaged.
+        ImportError: If the package onnx is not installed.
+        ParityError: For a variant that is beyond a tolerance, or has values that are not finite.
+        ValueError: For an unknown name, an impossible tolerance, data of another shape, int8-static without data, or
+            weights of more than 2 GB.
     """
     bundle = open_bundle(folder)
     names = _checked_names([names] if isinstance(names, str) else list(names))
@@ -73,29 +82,29 @@ def add(
     if static and x is None and bundle.holds("encoder"):
         raise ValueError("int8-static: expected data x to calibrate on, received None. Pass images, x=x_test.")
     x = None if x is None else checked_data(bundle, x, least=CALIBRATION_ROWS if static else 1)
-    rows = _add(bundle, names, x, tolerance, force)
+    measurements = _add(bundle, names, x, tolerance, force)
     if CARD in bundle.manifest["files"]:
         card.write(folder)
-    return rows
+    return measurements
 
 
-def _add(bundle: Bundle, names: list[str], x: Any, tolerance: float | None, force: bool) -> dict[str, Row]:
+def _add(bundle: Bundle, names: list[str], x: Any, tolerance: float | None, force: bool) -> dict[str, Measurements]:
     inputs = measuring(bundle, x)
     calibrating = calibration(bundle, x) if any(precision(name) == _STATIC for name in names) else None
     folder = bundle.folder
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
         draft = _draft(bundle, names, Path(scratch), inputs, calibrating)
-        rows = {graph: _rows(bundle, draft, graph, names, inputs, tolerance, force) for graph in inputs.arrays}
-        for graph in rows:
+        found = {graph: _measured(bundle, draft, graph, names, inputs, tolerance, force) for graph in inputs.arrays}
+        for graph in found:
             for name in names:
                 os.replace(draft.folder / draft.file(graph, name), folder / draft.file(graph, name))
     graphs = bundle.manifest["graphs"]
     described = {
-        graph: graphs.get(graph, {}) | {"variants": graphs.get(graph, {}).get("variants", {}) | rows[graph]}
-        for graph in rows
+        graph: graphs.get(graph, {}) | {"variants": graphs.get(graph, {}).get("variants", {}) | found[graph]}
+        for graph in found
     }
     write_manifest(folder, bundle.manifest | {"graphs": graphs | described})
-    return rows["decoder"]
+    return found["decoder"]
 
 
 def _draft(bundle: Bundle, names: list[str], scratch: Path, inputs: Inputs, calibrating: Inputs | None) -> Bundle:
@@ -112,30 +121,30 @@ def _draft(bundle: Bundle, names: list[str], scratch: Path, inputs: Inputs, cali
     return Bundle(scratch, bundle.manifest | {"files": files})
 
 
-def _rows(
+def _measured(
     bundle: Bundle, draft: Bundle, graph: str, names: list[str], inputs: Inputs, tolerance: float | None, force: bool
-) -> dict[str, Row]:
-    """The rows of a graph, each variant loaded from its file; raises ParityError for one that is not to be kept."""
+) -> dict[str, Measurements]:
+    """The measurements of a graph's variants, loaded from their files; ParityError for one that must not be kept."""
     loaded = {FP32: Graph(bundle, graph, threads=measured.THREADS)}
     loaded |= {name: Graph(draft, graph, variant=name, threads=measured.THREADS) for name in names}
     expected = measured.outputs(loaded[FP32], inputs)
     expected_log_prob = measured.log_probs(bundle, loaded[FP32], inputs)
-    rows = {}
+    found = {}
     for name, variant in loaded.items():
         received = measured.outputs(variant, inputs)
         finite = measured.are_finite(received)
         if name != FP32 and not finite:
             raise _not_finite(graph, name)
         log_prob = measured.log_probs(bundle, variant, inputs) if finite else None
-        row = measured.errors(graph, received, expected) if finite else measured.no_errors(inputs.arrays[graph])
-        row |= {"log_prob_error": measured.log_prob_error(log_prob, expected_log_prob)}
+        errors = measured.errors(graph, received, expected) if finite else measured.no_errors(inputs.arrays[graph])
+        errors |= {"log_prob_error": measured.log_prob_error(log_prob, expected_log_prob)}
         if name != FP32:
             allowed = limits(name, tolerance)
-            error = beyond(bundle, graph, name, row, expected, allowed)
+            error = beyond(bundle, graph, name, errors, expected, allowed)
             if error and not force:
                 raise error
-            row |= {"tolerances": allowed, "within_tolerances": error is None}
-        rows[name] = row | {
+            errors |= {"tolerances": allowed, "within_tolerances": error is None}
+        found[name] = errors | {
             "file": draft.file(graph, name),
             "bytes": len((bundle if name == FP32 else draft).read(draft.file(graph, name))),
             "finite": finite,
@@ -143,8 +152,8 @@ def _rows(
             "onnxruntime": onnxruntime.__version__,
         }
     for name, medians in measured.latencies(loaded, inputs).items():
-        rows[name]["latency_ms"] = medians
-    return rows
+        found[name]["latency_ms"] = medians
+    return found
 
 
 def _checked_names(names: list[str]) -> list[str]:

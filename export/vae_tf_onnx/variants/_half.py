@@ -1,9 +1,9 @@
-"""float16 between the layers with weights, and only where float16 holds every number.
+"""The conversion to float16, of layers with weights and what lies between them, where float16 holds every number.
 
-The usual converters round all tensors. A weight above 65,504 is then clipped and an activation above it becomes
-infinite, and images turn black or NaN; numbers below 6e-8 become 0. Here the largest magnitude of every tensor is
-measured first, and a node that touches one outside of float16's range stays in float32, as do the first and last
-steps, which cost nothing: sigma, sigmoids and exponentials of the outputs.
+The usual converters round all tensors. Then a weight above 65,504 is clipped, an activation above it becomes infinite,
+and images turn black or NaN; numbers below 6e-8 become 0. Here the largest magnitude of every tensor is measured first,
+and a node that touches a tensor outside of float16's range stays in float32. So do the first and the last steps, which
+cost nothing: sigma, and the sigmoids and exponentials of the outputs.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from vae_tf_onnx._nodes import nodes
 Array = np.ndarray
 
 LARGEST = float(np.finfo(np.float16).max)
-"""65,504."""
+"""The largest float16, 65,504."""
 SMALLEST = float(np.finfo(np.float16).tiny)
-"""Below it, 6.1e-5, float16 loses digits: the largest magnitude of a tensor is to be above it."""
-_MARGIN = 8.0  # other inputs than the measured ones reach further
+"""The magnitude, 6.1e-5, below which float16 loses digits: the largest magnitude of a tensor must be above it."""
+_MARGIN = 8.0  # because other inputs than the measured ones lead to larger values
 _OUTPUT_AXES = {"Conv": 0, "ConvTranspose": 1, "Gemm": 1, "MatMul": -1}
-"""Operators with weights, and the axis of their weights that the output has."""
+"""Operators with weights, and the axis of the weights that is also an axis of the output."""
 _ELEMENTWISE = ("Add", "Clip", "Elu", "Identity", "LeakyRelu", "Mul", "Relu", "Sigmoid", "Sub", "Tanh")
 _POOLING = ("AveragePool", "MaxPool")
 _MOVING = ("Concat", "Flatten", "Pad", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze")
@@ -35,11 +35,11 @@ _BETWEEN = frozenset((*_ELEMENTWISE, *_POOLING, *_MOVING, *_RESIZING))
 
 
 def largest_magnitudes(model: onnx.ModelProto, feeds: Iterable[Mapping[str, Array]]) -> dict[str, float]:
-    """The largest magnitude of every float32 tensor, weights included, over these inputs; infinite for NaN.
+    """The largest magnitude of every float32 tensor, including weights, over these inputs; infinite for NaN.
 
     Args:
-        model: with shapes and types inferred.
-        feeds: inputs by name, a batch at a time.
+        model: Model with inferred shapes and types.
+        feeds: Inputs by name, one batch at a time.
     """
     largest = {name: _largest(array) for name, array in _weights(model).items()}
     probe = onnx.ModelProto()
@@ -62,8 +62,8 @@ def convert(model: onnx.ModelProto, largest: Mapping[str, float]) -> onnx.ModelP
     """The model with float16 weights and activations where they are safe; inputs and outputs stay float32.
 
     Args:
-        model: with shapes and types inferred.
-        largest: magnitudes of its float32 tensors; see largest_magnitudes.
+        model: Model with inferred shapes and types.
+        largest: Largest magnitudes of its float32 tensors; see largest_magnitudes.
     """
     half = _half_nodes(model, largest)
     weights = _weights(model)
@@ -72,7 +72,7 @@ def convert(model: onnx.ModelProto, largest: Mapping[str, float]) -> onnx.ModelP
     constants: list[onnx.TensorProto] = []
 
     def provide(name: str, precise: bool) -> str:
-        """The name of this float32 tensor in the precision asked for, cast where it is not there yet."""
+        """The name of this float32 tensor in the wanted precision; it is cast if it is not there yet."""
         wanted, other = (name, _half_name(name)) if precise else (_half_name(name), name)
         if wanted not in present:
             if name in weights:
@@ -125,7 +125,7 @@ def _half_nodes(model: onnx.ModelProto, largest: Mapping[str, float]) -> set[int
     layers = {
         i
         for i, node in enumerate(nodes)
-        if node.op_type in _OUTPUT_AXES and is_safe(node) and _largest_sum(node, weights, largest) <= LARGEST
+        if node.op_type in _OUTPUT_AXES and is_safe(node) and largest_sum(node, weights, largest) <= LARGEST
     }
     between = {i for i, node in enumerate(nodes) if node.op_type in _BETWEEN and is_safe(node)}
     after: set[str] = set()
@@ -143,8 +143,8 @@ def _half_nodes(model: onnx.ModelProto, largest: Mapping[str, float]) -> set[int
     return layers | (follows & leads)
 
 
-def _largest_sum(node: onnx.NodeProto, weights: Mapping[str, Array], largest: Mapping[str, float]) -> float:
-    """What no partial sum of a layer exceeds, whatever the order and the signs of its terms."""
+def largest_sum(node: onnx.NodeProto, weights: Mapping[str, Array], largest: Mapping[str, float]) -> float:
+    """A bound on every partial sum of a layer, whatever the order and the signs of its terms."""
     if len(node.input) < 2 or node.input[1] not in weights:
         return 0.0
     matrix = np.abs(weights[node.input[1]].astype(np.float64))
@@ -155,7 +155,7 @@ def _largest_sum(node: onnx.NodeProto, weights: Mapping[str, Array], largest: Ma
 
 
 def _captured(model: onnx.ModelProto) -> set[str]:
-    """Names that the bodies of If, Loop and Scan refer to: those tensors stay as they are."""
+    """The names that the bodies of If, Loop and Scan refer to. Those tensors stay as they are."""
     return {
         name
         for node in model.graph.node

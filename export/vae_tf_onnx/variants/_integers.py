@@ -1,11 +1,12 @@
-"""8-bit weights and activations, by onnxruntime's quantiser.
+"""The conversion to 8-bit weights and activations, by onnxruntime's quantiser.
 
-Choices measured on decoders and encoders of digits and MNIST (x86 with VNNI, onnxruntime 1.31, one thread):
+These choices were measured on decoders and encoders of digits and MNIST (x86 with VNNI, onnxruntime 1.31, one thread):
 
 - The outputs of layers are not rounded to 8 bits. The layer behind rounds its input anyway, and the last one, whose
   output is the mean or a posterior's scale, would saturate at the range of the calibration data: an error of 0.2 of the
   data range instead of 0.04.
-- A small first layer stays in float32, as z rounded to 8 bits is felt everywhere: 0.05 without, 0.02 with this.
+- A small first layer stays in float32, because the rounding of z is felt everywhere: the error is 0.02, and 0.05 if it
+  is quantised.
 - Only layers with weights are quantised, and dynamically only matrix products: `ConvInteger` took three times as long
   as the float32 convolution.
 - Static weights have one scale per tensor: with one per channel onnxruntime unpacks some layers anew in every run.
@@ -23,17 +24,17 @@ from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 _LAYERS = ["Conv", "ConvTranspose", "Gemm", "MatMul"]
-_SMALL = 1 / 8  # of the weights
+_SMALL = 1 / 8  # share of the weights, below which a layer is small
 
 
 def quantize(source: Path, path: Path, calibration: Iterable[Mapping[str, np.ndarray]] | None = None) -> None:
     """Writes the model of the file `source` in 8 bits.
 
     Args:
-        source: the model in float32.
-        path: the file to write.
-        calibration: inputs by name, a batch at a time, that ranges of activations are taken from, once and for all;
-            None: each run takes them from its own batch, so that a row's result depends on its neighbours.
+        source: File of the model in float32.
+        path: File to write.
+        calibration: Inputs by name, one batch at a time, from which the ranges of activations are taken once and for
+            all. With None each run takes them from its own batch, so that a row's result depends on its neighbours.
     """
     with tempfile.TemporaryDirectory() as scratch:
         fused = Path(scratch) / "model.onnx"  # matrix product and bias in one node, which onnxruntime has in 8 bits
@@ -54,7 +55,7 @@ def quantize(source: Path, path: Path, calibration: Iterable[Mapping[str, np.nda
 
 
 def _name_nodes(path: Path) -> list[str]:
-    """Gives each node of a file a name of its own; returns those to leave in float32."""
+    """Gives each node of a file a name of its own; returns the names of the nodes to leave in float32."""
     model = onnx.load(path)
     for index, node in enumerate(model.graph.node):
         node.name = f"{node.op_type}_{index}"

@@ -1,4 +1,4 @@
-"""The files of variants. Needs onnx."""
+"""The writing of a variant's file, which needs the package onnx."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ def make(bundle: Bundle, graph: str, variant: str, folder: Path, measuring: Inpu
     """Writes a variant of a graph into `folder`, at the place it has in a bundle; returns its path.
 
     Args:
-        bundle: with the graph in float32, its checksum verified.
+        bundle: Bundle that holds the graph in float32, with its checksum verified.
         graph: "decoder" or "encoder".
-        variant: one of VARIANTS.
-        folder: a scratch folder.
-        measuring: what float16's range is checked on.
-        calibration: what 8-bit ranges are taken from, where they are static.
+        variant: One of VARIANTS.
+        folder: A scratch folder.
+        measuring: Inputs on which the range of float16 is checked.
+        calibration: Inputs from which 8-bit ranges are taken, if they are static.
 
     Raises:
-        ValueError: for a graph whose weights lie outside of its file.
+        ValueError: For a graph whose weights lie outside of its file.
     """
     path = folder / bundle.file(graph, variant)
     if path.exists():

@@ -1,7 +1,8 @@
-"""ONNX Runtime's own format: loaded faster, and by its smallest builds.
+"""The conversion to ONNX Runtime's own format, which loads faster, and which its smallest builds can load.
 
-The optimisations are the extended ones, up to the level that onnxruntime calls independent of the machine. They must be
-in the file: at the basic level 8-bit layers ran six times slower, as a file of this format is not optimised again.
+The optimisations are the extended ones, the highest level that onnxruntime calls independent of the machine. They must
+be in the file, because a file of this format is not optimised again: at the basic level 8-bit layers ran six times
+slower.
 """
 
 from __future__ import annotations

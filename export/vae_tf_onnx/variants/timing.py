@@ -1,4 +1,4 @@
-"""How long calls take, measured side by side."""
+"""The timing of several calls side by side."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _SECONDS_PER_BLOCK = 0.05
 
 
 def interleaved(contenders: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, np.ndarray]:
-    """Seconds of single calls, for each contender an array of at least `rounds`.
+    """The seconds of single calls, an array of at least `rounds` numbers for each contender.
 
-    The contenders take turns, so that a disturbance of the machine meets all of them: a turn is a call that is not
-    counted, then ten that are, or as many as fit into 50 ms.
+    The contenders take turns, so that a disturbance of the machine meets all of them. A turn is one call that is not
+    counted, and then ten that are, or as many as fit into 50 ms.
 
     Args:
-        contenders: what to call, by name.
-        rounds: how often each takes its turn.
+        contenders: Functions to call, by name.
+        rounds: Number of turns of each.
     """
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(rounds):

@@ -1,4 +1,4 @@
-"""Arrays of a bundle's .npz files, checked, and as JSON."""
+"""The arrays of a bundle's .npz files: how they are read, checked, and written as JSON."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def load(bundle: Bundle, name: str, wanted: dict[str, tuple[int, ...]]) -> Array
     """Arrays `[n, *shape]` of an .npz file of the bundle, float32, by name; all with the same n.
 
     Args:
-        bundle: an opened bundle.
-        name: of the file.
-        wanted: the shapes behind the first axis.
+        bundle: An opened bundle.
+        name: Name of the file.
+        wanted: Shapes of the arrays behind the first axis, by name.
 
     Raises:
-        BundleError: for a file that is damaged, and for arrays that are missing, not finite or of other shapes.
+        BundleError: For a damaged file, and for arrays that are missing, not finite, or of other shapes.
     """
     content = bundle.read(name)
     try:
@@ -49,7 +49,7 @@ def packed(array: np.ndarray) -> dict[str, Any]:
 
 
 def first_rows(arrays: Arrays) -> Arrays:
-    """As many rows of each as a page has room for: 2 MiB of the largest, and at least two."""
+    """The first rows of each array, as many as a page has room for: 2 MiB of the largest array, but at least two."""
     rows = max(2, _MOST_BYTES // max(array[0].nbytes for array in arrays.values()))
     return {name: array[:rows] for name, array in arrays.items()}
 

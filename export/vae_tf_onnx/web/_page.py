@@ -1,4 +1,4 @@
-"""The files of a page: as a folder, or inside one index.html."""
+"""The writing of a page's files, as a folder or inside one index.html."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _EXPORT = re.compile(r"^export ", re.MULTILINE)
 
 
 def write_folder(out: Path, contents: Mapping[str, bytes]) -> Path:
-    """Writes index.html, its script and style, and `contents` by name, as files. Returns index.html."""
+    """Writes index.html, its scripts and style, and `contents` by name, as files. Returns the path of index.html."""
     index = Template(_source(_INDEX)).substitute(
         policy=_POLICY.format(script="'self'", style="'self'", connect="'self'"),
         style='<link rel="stylesheet" href="style.css">',
@@ -34,9 +34,9 @@ def write_folder(out: Path, contents: Mapping[str, bytes]) -> Path:
 
 
 def write_single(out: Path, contents: Mapping[str, bytes]) -> Path:
-    """Writes one index.html with everything inside, `contents` compressed. Returns it.
+    """Writes one index.html with everything inside it; `contents` is compressed. Returns its path.
 
-    Only the script and the style that stand in it are allowed to act: the policy names their checksums.
+    Only the script and the style inside it are allowed to act, because the policy names their checksums.
     """
     script, style = join_modules("app.js"), _source("style.css")
     index = Template(_source(_INDEX)).substitute(
@@ -49,7 +49,7 @@ def write_single(out: Path, contents: Mapping[str, bytes]) -> Path:
 
 
 def join_modules(name: str) -> str:
-    """One script from a module and all that it imports from beside it; no two of them share a top-level name."""
+    """One script from a module and all modules that it imports. No two of them may share a top-level name."""
     order: list[str] = []
 
     def visit(module: str) -> None:
@@ -75,13 +75,13 @@ def _checksum(text: str) -> str:
 
 
 def _asset(name: str, content: bytes) -> str:
-    """A block of data in the page; base64 has no character that HTML minds."""
+    """A block of data in the page, in base64, which has no character of meaning to HTML."""
     text = base64.b64encode(gzip.compress(content, mtime=0)).decode()
     return f'<script type="application/gzip" id="asset:{name}">{text}</script>'
 
 
 def _replace(out: Path, contents: Mapping[str, bytes]) -> Path:
-    """Writes the files beside `out`, then renames; an older page in that place goes, all else is refused."""
+    """Writes the files in place of `out`. An older page there is replaced, and anything else is refused."""
     if out.exists() and not _is_page_only(out):
         raise ValueError(
             f"Folder {out}: expected a page of the latent explorer, an empty folder or nothing, received something "
@@ -95,7 +95,7 @@ def _replace(out: Path, contents: Mapping[str, bytes]) -> Path:
 
 
 def _is_page_only(folder: Path) -> bool:
-    """Whether `folder` is empty, or holds a page and no file besides."""
+    """Whether `folder` is empty, or holds a page and no other file."""
     if not folder.is_dir():
         return False
     present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}

@@ -1,4 +1,4 @@
-"""A bundle in a few facts, as terms and texts."""
+"""The summary of a bundle in a few terms and texts, as the page shows it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _SIGMA = "\N{GREEK SMALL LETTER SIGMA}"
 
 
 def scale_symbol(likelihood: dict[str, Any]) -> str | None:
-    """What the decoder's output `scale` is called; None for families without one."""
+    """The symbol of the decoder's output `scale`; None for families without one."""
     scale = scale_of(likelihood)
     return None if scale is None else scale.symbol.replace("sigma", _SIGMA)
 
 
 def summary(bundle: Bundle, kl: list[float] | None) -> list[tuple[str, str]]:
-    """Terms and texts: shape, likelihood and its scale, ELBO, prior, latents."""
+    """Terms and texts about shape, likelihood and its scale, prior, latents and ELBO."""
     manifest = bundle.manifest
     facts = [("Shape", " × ".join(map(str, bundle.event_shape)))]  # noqa: RUF001 - the sign that people read
     facts += [("Likelihood", manifest["likelihood"].get("family") or "unstated"), *_scale(manifest["likelihood"])]

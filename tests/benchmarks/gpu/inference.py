@@ -171,7 +171,7 @@ def onnx_contenders(folder, part, given, device, tf32):
         bound = Bound(head, len(given), cuda_graph=cuda_graph)
         run = lambda bound=bound: bound.run(given)  # noqa: E731
         yield label, lambda run=run: run()[first], run, "host"
-        again = lambda bound=bound: bound._session.run_with_iobinding(bound._binding)  # noqa: E731
+        again = lambda bound=bound: bound._session.run_with_iobinding(bound._binding)  # noqa: E731, SLF001
         yield label, None, again, "device"
 
 

@@ -1,4 +1,4 @@
-"""Requests that wait together run together, and each caller gets its own rows."""
+"""The batcher: requests that wait together run together, and each caller gets its own rows."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""What one request may have is known from the graph, before it is parsed."""
+"""The capacity of a graph: the most that a request may have, known before the request is parsed."""
 
 import asyncio
 import json

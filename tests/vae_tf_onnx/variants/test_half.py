@@ -1,4 +1,4 @@
-"""float16 that is never black and never NaN: judged in arithmetic that really is float16.
+"""The conversion to float16, never black and never NaN, judged in arithmetic that really is float16.
 
 onnxruntime on a CPU is no judge: it joins the float32 kernels around a float16 tensor, so that nothing overflows there
 and images turn black on a GPU or in a browser. The reference evaluator of onnx computes each node in its own type.
@@ -165,6 +165,6 @@ def test_convolutions():
     """The weights of a transposed convolution count their outputs on the second axis."""
     weights = np.full((1, 2, 3, 3), 1e4, np.float32)
     node = helper.make_node("ConvTranspose", ["x", "w"], ["y"])
-    assert _half._largest_sum(node, {"w": weights}, {"x": 2.0}) == 2 * 9e4
+    assert _half.largest_sum(node, {"w": weights}, {"x": 2.0}) == 2 * 9e4
     node = helper.make_node("Conv", ["x", "w"], ["y"])
-    assert _half._largest_sum(node, {"w": weights}, {"x": 2.0}) == 2 * 18e4
+    assert _half.largest_sum(node, {"w": weights}, {"x": 2.0}) == 2 * 18e4

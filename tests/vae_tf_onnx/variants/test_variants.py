@@ -1,4 +1,4 @@
-"""Variants of a bundle and their measured rows."""
+"""add: the variants of a bundle, their files and their measurements."""
 
 import json
 import subprocess
@@ -10,11 +10,12 @@ import onnxruntime
 import pytest
 from handmade import EVENT_SHAPE, LATENT_DIM, SIGMA, weights
 from handmade_layers import decode, decoder, matrices, write_decoder
+from paths import contents
 
 from vae_tf_onnx import BundleError, Decoder, Encoder, ParityError, verify
 from vae_tf_onnx.bundle import GRAPHS, VARIANTS, open_bundle, write_manifest
 from vae_tf_onnx.variants import _half, add
-from vae_tf_onnx.variants.inputs import calibration, checked_data, measuring
+from vae_tf_onnx.variants.inputs import checked_data, measuring
 
 X = np.random.default_rng(3).random((600, *EVENT_SHAPE)).astype(np.float32)
 
@@ -23,10 +24,6 @@ X = np.random.default_rng(3).random((600, *EVENT_SHAPE)).astype(np.float32)
 def layered(tmp_path):
     """A bundle whose decoder has three layers."""
     return write_decoder(tmp_path / "bundle", decoder(matrices(1, 1, 3)))
-
-
-def content(folder):
-    return {path: path.read_bytes() for path in folder.parent.rglob("*") if path.is_file()}
 
 
 def rows_of(folder, graph):
@@ -141,16 +138,6 @@ def test_float16_of_a_decoder_with_large_activations_or_tiny_weights(tmp_path, s
     np.testing.assert_allclose(Decoder(folder, variant="fp16").decode(z), decode(layers, z), atol=1e-3)
 
 
-def test_calibration_and_measurement_share_no_row(make_bundle):
-    bundle = open_bundle(make_bundle())
-    data = checked_data(bundle, X)
-    first, second = measuring(bundle, data), calibration(bundle, data)
-    for graph in ("decoder", "encoder"):
-        rows = [{row.tobytes() for row in inputs.arrays[graph]} for inputs in (first, second)]
-        assert rows[0].isdisjoint(rows[1])
-        assert min(map(len, rows)) >= 256
-
-
 def test_a_row_beside_those_of_an_earlier_call(layered):
     add(layered, ["fp16"])
     add(layered, ["ort", "ort"])
@@ -158,14 +145,14 @@ def test_a_row_beside_those_of_an_earlier_call(layered):
 
 
 def test_worse_than_the_tolerance_is_refused_unless_forced(layered):
-    before = content(layered)
+    before = contents(layered.parent)
     with pytest.raises(
         ParityError, match=r"decoder/mean in int8-dynamic: expected .* at most 0.001.*--force"
     ) as caught:
         add(layered, ["fp16", "int8-dynamic"], tolerance=1e-3)
     assert caught.value.tolerance == 1e-3
     assert 1e-3 < caught.value.error < 0.1
-    assert content(layered) == before
+    assert contents(layered.parent) == before
     rows = add(layered, ["fp16", "int8-dynamic"], tolerance=1e-3, force=True)
     assert rows["int8-dynamic"]["max_abs_error"] == pytest.approx(caught.value.error, rel=1e-3)
     Decoder(layered, variant="int8-dynamic")
@@ -189,21 +176,21 @@ def test_values_that_are_not_finite_are_refused_even_by_force(layered, monkeypat
         tensor.CopyFrom(onnx.numpy_helper.from_array(np.full((64, 8), np.nan, np.float32), "w2"))
         return result
 
-    before = content(layered)
+    before = contents(layered.parent)
     monkeypatch.setattr(_half, "convert", broken)
     with pytest.raises(ParityError, match="expected NaN and infinite values in numbers of at most 0, received inf"):
         add(layered, ["ort", "fp16"], force=True)
-    assert content(layered) == before
+    assert contents(layered.parent) == before
 
 
 def test_a_damaged_bundle_is_not_touched(make_bundle):
     folder = make_bundle()
     path = folder / GRAPHS["encoder"]
     path.write_bytes(path.read_bytes()[:-1] + b"\0")
-    before = content(folder)
+    before = contents(folder.parent)
     with pytest.raises(BundleError, match="expected sha256"):
         add(folder, ["fp16"])
-    assert content(folder) == before
+    assert contents(folder.parent) == before
 
 
 @pytest.mark.parametrize(
@@ -224,10 +211,10 @@ def test_a_damaged_bundle_is_not_touched(make_bundle):
 )
 def test_bad_arguments(make_bundle, arguments, message):
     folder = make_bundle()
-    before = content(folder)
+    before = contents(folder.parent)
     with pytest.raises(ValueError, match=message):
         add(folder, **arguments)
-    assert content(folder) == before
+    assert contents(folder.parent) == before
 
 
 def test_weights_beside_the_graph_are_refused(layered):

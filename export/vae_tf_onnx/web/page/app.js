@@ -1,7 +1,7 @@
 /** The latent explorer: loads the facts and the graphs, checks them, and wires the controls. */
 
 import { loadFacts } from "./assets.js";
-import { Painter } from "./draw.js";
+import { Painter } from "./painter.js";
 import { ImageView } from "./image.js";
 import { Latents } from "./latents.js";
 import { Model } from "./model.js";

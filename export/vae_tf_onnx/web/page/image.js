@@ -1,7 +1,7 @@
-/** The decoded image: the mean E[x|z], or a draw of x where the observation noise is on. */
+/** The decoded image: the mean E[x|z], or a sample of x if the observation noise is on. */
 
-import { download, summarise } from "./draw.js";
-import { draw, generator } from "./random.js";
+import { download, summarise } from "./painter.js";
+import { generator, sampleNoise } from "./random.js";
 import { latest } from "./schedule.js";
 
 const NOISE_STREAM = 0x5bd1e995; // noise of x comes from seed xor this, so that it is not the noise of z
@@ -20,12 +20,12 @@ export class ImageView {
 
   constructor(latents, model, painter, facts) {
     [this.#latents, this.#model, this.#painter, this.#facts] = [latents, model, painter, facts];
-    this.redraw = latest(() => this.#draw());
-    latents.subscribe(this.redraw);
+    this.repaint = latest(() => this.#paint());
+    latents.subscribe(this.repaint);
     this.#setUpNoise();
     document.getElementById("reset").addEventListener("click", () => latents.moveTo(latents.start));
     document.getElementById("download").addEventListener("click", () => download(this.#canvas, "decoded.png"));
-    this.redraw();
+    this.repaint();
   }
 
   /** Whether observation noise is on. */
@@ -38,11 +38,11 @@ export class ImageView {
     this.#switch.addEventListener("change", listener);
   }
 
-  /** Draws of x for `rows` rows of parameters of p(x|z), from the noise of a seed. */
+  /** Samples of x for `rows` rows of parameters of p(x|z), from the noise of a seed. */
   observe(parameters, rows, seed) {
     const { law, df } = this.#facts.observation;
     const width = this.#model.width("observation", "observation_noise");
-    return this.#model.observe(parameters, draw(law, generator(seed ^ NOISE_STREAM), rows * width, df), rows);
+    return this.#model.observe(parameters, sampleNoise(law, generator(seed ^ NOISE_STREAM), rows * width, df), rows);
   }
 
   #setUpNoise() {
@@ -50,8 +50,8 @@ export class ImageView {
     const controls = [this.#switch, this.#seed, document.getElementById("new-noise")];
     controls.forEach((control) => (control.disabled = !isThere));
     document.getElementById("noise-note").textContent = this.#facts.observation_note;
-    this.#switch.addEventListener("change", this.redraw);
-    this.#seed.addEventListener("input", this.redraw);
+    this.#switch.addEventListener("change", this.repaint);
+    this.#seed.addEventListener("input", this.repaint);
     document.getElementById("new-noise").addEventListener("click", () => {
       this.#seed.value = seedOf(this.#seed) + 1;
       this.#switch.checked = true;
@@ -59,13 +59,13 @@ export class ImageView {
     });
   }
 
-  async #draw() {
+  async #paint() {
     const parameters = await this.#model.decode(this.#latents.values.slice(), 1);
     const x = this.isNoisy ? await this.observe(parameters, 1, seedOf(this.#seed)) : parameters.mean;
     this.#painter.paint(this.#canvas, x);
     this.#showScale(parameters.scale);
     const { mean, low, high } = summarise(x);
-    const kind = this.isNoisy ? "Draw of x" : "Mean of x";
+    const kind = this.isNoisy ? "Sample of x" : "Mean of x";
     const text = `${kind}: ${low.toFixed(2)} to ${high.toFixed(2)}, average ${mean.toFixed(2)}.`;
     this.#canvas.setAttribute("aria-label", `${this.#painter.noun}. ${text}`);
     clearTimeout(this.#telling);

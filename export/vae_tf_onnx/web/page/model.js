@@ -85,7 +85,7 @@ export class Model {
     return this.run("decoder", { z }, rows);
   }
 
-  /** Draws of x from the parameters of p(x|z) and noise. */
+  /** x from the parameters of p(x|z) and noise. */
   async observe(parameters, noise, rows) {
     const { x } = await this.run("observation", { ...parameters, observation_noise: noise }, rows);
     return x;

@@ -1,6 +1,6 @@
 /** Two latents at once: a square with the decodes of a grid behind, and a point to move. */
 
-import { latest, REDRAW } from "./schedule.js";
+import { latest, REPAINT } from "./schedule.js";
 import { fillSelect } from "./sliders.js";
 
 const CELLS = 9;
@@ -23,10 +23,10 @@ export class Pad {
       return;
     }
     this.#selects.forEach((select, i) => fillSelect(select, latents, latents.order[i]));
-    const draw = milliseconds < SLOW ? latest(() => this.#draw(), REDRAW) : () => undefined;
+    const paint = milliseconds < SLOW ? latest(() => this.#paint(), REPAINT) : () => undefined;
     const follow = () => {
       this.#showMarker();
-      draw();
+      paint();
     };
     this.#selects.forEach((select) => select.addEventListener("change", follow));
     latents.subscribe(follow);
@@ -87,7 +87,7 @@ export class Pad {
     this.#pad.setAttribute("aria-valuetext", text);
   }
 
-  async #draw() {
+  async #paint() {
     const [across, up] = this.#axes;
     const { mean } = await this.#decode(this.#latents.grid(across, up, CELLS), CELLS * CELLS);
     const width = Math.min(this.#painter.width, WIDEST_CELL);

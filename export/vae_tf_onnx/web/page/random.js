@@ -45,20 +45,20 @@ function studentT(next, df) {
 const LAWS = { uniform, normal, laplace, student_t: studentT };
 
 /** `count` numbers of a law: "uniform", "normal", "laplace", or "student_t" with `df`. */
-export function draw(law, next, count, df) {
+export function sampleNoise(law, next, count, df) {
   return Float32Array.from({ length: count }, () => LAWS[law](next, df));
 }
 
 /**
- * Noise of the prior for `rows` draws of `width` numbers: normal, or for "mixture" one uniform number, which picks
+ * Noise of the prior for `rows` samples of `width` numbers: normal, or for "mixture" one uniform number, which picks
  * the component, before the normal ones of each row.
  */
 export function priorNoise(law, next, rows, width) {
   const noise = new Float32Array(rows * width);
   for (let row = 0; row < rows; row += 1) {
-    const head = law === "mixture" ? draw("uniform", next, 1) : [];
+    const head = law === "mixture" ? sampleNoise("uniform", next, 1) : [];
     noise.set(head, row * width);
-    noise.set(draw("normal", next, width - head.length), row * width + head.length);
+    noise.set(sampleNoise("normal", next, width - head.length), row * width + head.length);
   }
   return noise;
 }

@@ -1,7 +1,7 @@
 /** Work that follows the controls: what fails is told on the page, and `aria-busy` says when it is done. */
 
-/** Milliseconds between two drawings of what follows the sliders beside the image. */
-export const REDRAW = 120;
+/** Milliseconds between two paintings of the canvases that follow the sliders beside the image. */
+export const REPAINT = 120;
 
 let pending = 0;
 

@@ -2,7 +2,7 @@
 
 import { seedOf } from "./image.js";
 import { generator, priorNoise } from "./random.js";
-import { latest, REDRAW } from "./schedule.js";
+import { latest, REPAINT } from "./schedule.js";
 import { fillSelect } from "./sliders.js";
 import { row, Strip } from "./strip.js";
 
@@ -17,23 +17,23 @@ export function setUpTraversal(latents, model, painter) {
   let points = null;
   const pick = (i) => latents.move([[Number(select.value), row(points, i, DECODES)[Number(select.value)]]]);
   const strip = new Strip("traversal", DECODES, painter, pick);
-  const redraw = latest(async () => {
+  const repaint = latest(async () => {
     const index = Number(select.value);
     points = latents.line(index, DECODES);
     const { mean } = await model.decode(points, DECODES);
     const captions = Array.from({ length: DECODES }, (_, i) => row(points, i, DECODES)[index].toFixed(2));
     strip.show(mean, captions, captions.map((caption) => `z${index} = ${caption}`));
-  }, REDRAW);
-  select.addEventListener("change", redraw);
-  latents.subscribe(redraw);
-  redraw();
+  }, REPAINT);
+  select.addEventListener("change", repaint);
+  latents.subscribe(repaint);
+  repaint();
   return (index) => {
     select.value = index;
-    redraw();
+    repaint();
   };
 }
 
-/** Seeded draws of z from the prior, decoded; with observation noise where it is on. */
+/** Seeded samples of z from the prior, decoded, with observation noise if it is on. */
 export function setUpSamples(latents, model, painter, image, facts) {
   const note = document.getElementById("samples-note");
   const seed = document.getElementById("sample-seed");
@@ -46,7 +46,7 @@ export function setUpSamples(latents, model, painter, image, facts) {
   let points = null;
   const strip = new Strip("samples", DECODES, painter, (i) => latents.moveTo(row(points, i, DECODES)));
   const width = model.holds("prior") ? model.width("prior", "noise") : latents.size;
-  const redraw = latest(async () => {
+  const repaint = latest(async () => {
     const noise = priorNoise(facts.prior_noise, generator(seedOf(seed)), DECODES, width);
     points = await model.fromPrior(noise, DECODES);
     const parameters = await model.decode(points, DECODES);
@@ -54,13 +54,13 @@ export function setUpSamples(latents, model, painter, image, facts) {
     const captions = Array.from({ length: DECODES }, (_, i) => String(i + 1));
     strip.show(x, captions, captions.map((caption) => `Sample ${caption} of seed ${seedOf(seed)}`));
   });
-  seed.addEventListener("input", redraw);
-  image.onSwitch(redraw);
+  seed.addEventListener("input", repaint);
+  image.onSwitch(repaint);
   button.addEventListener("click", () => {
     seed.value = seedOf(seed) + 1;
-    redraw();
+    repaint();
   });
-  redraw();
+  repaint();
 }
 
 /** Points on the line between the posterior means of two test images. */
@@ -86,7 +86,7 @@ export function setUpInterpolation(latents, model, painter, facts) {
     slider.value = i / (STOPS - 1);
     move();
   });
-  const redraw = latest(async () => {
+  const repaint = latest(async () => {
     const points = new Float32Array(STOPS * latents.size);
     const positions = Array.from({ length: STOPS }, (_, i) => i / (STOPS - 1));
     positions.forEach((position, i) => points.set(at(position), i * latents.size));
@@ -98,13 +98,13 @@ export function setUpInterpolation(latents, model, painter, facts) {
     showThumbnails(end, facts, painter, chosen[end], (i) => {
       chosen[end] = i;
       move();
-      redraw();
+      repaint();
     });
   }
   slider.addEventListener("input", move);
   move();
   document.getElementById("interpolation-heading").textContent = `Between two ${facts.examples_name}s`;
-  redraw();
+  repaint();
 }
 
 function showThumbnails(end, { examples: { x }, examples_name: name }, painter, chosen, onChoose) {

@@ -23,7 +23,7 @@ export class Strip {
     });
   }
 
-  /** Draws examples, end to end in `values`, with a caption and a name for screen readers for each. */
+  /** Paints examples, which lie end to end in `values`, with a caption and a name for screen readers for each. */
   show(values, captions, names) {
     const size = values.length / this.#cells.length;
     this.#cells.forEach(({ button, canvas, caption }, i) => {
