@@ -71,7 +71,7 @@ def test_evaluate(run, finished):
     assert code == 0
     vae = vae_tf.load(finished[0] / "model.keras")
     logs = vae.evaluate(vae_tf.data.load("digits")[1], batch_size=256, verbose=0, return_dict=True)
-    assert f"{logs['loss']:.4f} nats per example" in out
+    assert out.splitlines()[0].split() == ["test", "-ELBO", f"{logs['loss']:.4f}", "nats", "per", "example"]
     assert f"{0.5 / float(vae.likelihood.scale) ** 2:.4g} x summed mse" in out
     assert run("evaluate", finished[0] / "model.keras", "--data", "digits")[1] == out
 
@@ -83,7 +83,7 @@ def test_export_check_and_sample_are_there_too(run, finished, tmp_path):
 
 
 def test_without_vae_tf_onnx_the_pip_command_is_named(run, monkeypatch):
-    monkeypatch.setattr("vae_tf.cli.entry_points", lambda **_: [])
+    monkeypatch.setattr("vae_tf.cli._plugins.entry_points", lambda **_: [])
     code, _, err = run("export", "model.keras")
     assert code == 2
     assert 'pip install "vae-tf-onnx[convert]"' in err
@@ -91,7 +91,7 @@ def test_without_vae_tf_onnx_the_pip_command_is_named(run, monkeypatch):
 
 
 def test_training_without_vae_tf_onnx_says_what_is_missing(run, monkeypatch, tmp_path):
-    monkeypatch.setattr("vae_tf.cli.entry_points", lambda **_: [])
+    monkeypatch.setattr("vae_tf.cli._plugins.entry_points", lambda **_: [])
     code, _, err = run("train", "--out", tmp_path / "run", "--epochs", 1)
     assert code == 0
     assert "Not exported to ONNX" in err
@@ -281,7 +281,7 @@ def test_that_test_can_fail():
 
 
 def test_the_demo_does_not_write_over_another(tmp_path):
-    from vae_tf.cli import _unused
+    from vae_tf.cli._train import _unused
 
     assert _unused(tmp_path / "demo") == tmp_path / "demo"
     (tmp_path / "demo").mkdir()
