@@ -90,13 +90,13 @@ def _table(vae: VAE, train: np.ndarray, x: np.ndarray, num_samples: int, **optio
     log_likelihood = evaluation.log_likelihood(vae, x, num_samples, **options)
     elbo = evaluation.elbo(vae, x, min(num_samples, _ELBO_DRAWS), **options)
     scores, note = {"ELBO": elbo, "log-likelihood": log_likelihood}, ""
-    if log_likelihood.measure == "mass":
-        scores["bits per dimension"] = log_likelihood.in_bits(vae.likelihood.dims)
-    else:
-        try:
+    try:
+        if log_likelihood.measure == "density":
             levels = data.levels(train)
             scores["bits per dimension"] = evaluation.bits_per_dim(vae, x, num_samples, levels=levels, **options)
-        except ValueError as error:
-            note = f"\nNo bits per dimension. {error}"
+        else:
+            scores["bits per dimension"] = log_likelihood.in_bits(vae.likelihood.dims)
+    except ValueError as error:
+        note = f"\nNo bits per dimension. {error}"
     rows = [{"test images": name, **estimate.cells()} for name, estimate in scores.items()]
     return tabulate(rows, headers="keys", tablefmt="plain", floatfmt=".4f") + note

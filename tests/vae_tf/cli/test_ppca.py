@@ -1,6 +1,5 @@
 """`vae-tf ppca`: against scikit-learn, against the bits of a linear VAE, and without TensorFlow."""
 
-import functools
 import math
 import re
 import subprocess
@@ -14,17 +13,10 @@ from scipy import stats
 from sklearn.decomposition import PCA
 
 import vae_tf
-from vae_tf.cli import main
 from vae_tf.cli._ppca import bits_per_dim
 from vae_tf.ppca import PPCA
 
 SHAPE, LEVELS = (8, 8, 1), 17
-
-
-@pytest.fixture
-def run(run_command):
-    """`vae-tf` with these arguments; see run_command."""
-    return functools.partial(run_command, main)
 
 
 def number(out, name):
