@@ -17,6 +17,7 @@ import statistics
 import time
 
 import numpy as np
+from tabulate import tabulate
 
 BATCH, IMAGES, EPOCHS = 128, 30_000, 2
 
@@ -150,14 +151,13 @@ def main():
             connection.send(True)
             seconds[name].append(connection.recv())
     first, *_ = seconds
-    print("| contender | images/s (median) | fastest round | vae_tf / contender, median of rounds (range) |")
-    print("|---|---|---|---|")
+    rows = []
     for name, times in seconds.items():
         ratios = [theirs / mine for theirs, mine in zip(times, seconds[first], strict=True)]
-        print(
-            f"| {name} | {EPOCHS * IMAGES / statistics.median(times):,.0f} | {EPOCHS * IMAGES / min(times):,.0f} "
-            f"| {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) |"
-        )
+        rates = [f"{EPOCHS * IMAGES / time:,.0f}" for time in (statistics.median(times), min(times))]
+        rows.append((name, *rates, f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"))
+    columns = ("contender", "images/s (median)", "fastest round", "vae_tf / contender, median of rounds (range)")
+    print(tabulate(rows, columns, tablefmt="github", disable_numparse=True))
     for connection in peers.values():
         connection.send(False)
 

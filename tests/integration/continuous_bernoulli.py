@@ -25,6 +25,7 @@ import warnings
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras
+from reproduction import markdown
 
 import vae_tf
 from vae_tf.likelihoods import Bernoulli, ContinuousBernoulli
@@ -123,9 +124,9 @@ def main():
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--clip", type=float, default=1e-4, help="smallest lambda and 1 - lambda; 0 for no bound")
     arguments, start = parser.parse_args(), time.perf_counter()
-    print("| density | test ELBO (nats) | published |\n|---|---|---|")
-    for name, (value, error) in table(arguments.epochs, arguments.clip).items():
-        print(f"| {name} | {value:.1f} +- {error:.1f} | {PUBLISHED[name]} |")
+    results = table(arguments.epochs, arguments.clip)
+    rows = [(name, f"{value:.1f} +- {error:.1f}", PUBLISHED[name]) for name, (value, error) in results.items()]
+    print(markdown("density | test ELBO (nats) | published", rows))
     print(f"\n{arguments.epochs} epochs, {time.perf_counter() - start:.0f} s")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from tabulate import tabulate
 
 import vae_tf
 from vae_tf.ppca import PPCA
@@ -49,10 +50,9 @@ def echo(line):
 
 
 def markdown(head, rows):
-    """A table: the names of the columns, parted by bars, and a sequence of values for each row."""
+    """A table: the names of the columns, parted by bars, and a sequence of values for each row, as they are."""
     names = [name.strip() for name in head.split("|")]
-    lines = [names, ["---"] * len(names), *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+    return tabulate(rows, names, tablefmt="github", disable_numparse=True)
 
 
 def keep(folder, name, vae, history):

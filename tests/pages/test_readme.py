@@ -2,6 +2,7 @@
 
 import doctest
 import re
+import tomllib
 
 import numpy as np
 import tf_keras as keras
@@ -41,6 +42,14 @@ def test_its_pictures_are_there():
     assert len(pictures) == 3
     for picture in pictures:
         assert (README.parent / picture).is_file()
+
+
+def test_it_names_the_python_versions_that_the_packages_claim():
+    first, last = re.search(r"\(Python 3\.(\d+) to 3\.(\d+),", README.read_text(encoding="utf-8")).groups()
+    claimed = [f"Programming Language :: Python :: 3.{minor}" for minor in range(int(first), int(last) + 1)]
+    for path in (ROOT / "pyproject.toml", ROOT / "export" / "pyproject.toml"):
+        project = tomllib.loads(path.read_text(encoding="utf-8"))["project"]
+        assert [name for name in project["classifiers"] if re.search(r":: 3\.\d+$", name)] == claimed
 
 
 def test_public_names():

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import zlib
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 from tokenize import TokenError
@@ -125,31 +125,28 @@ def _downloaded(name: str) -> dict[str, np.ndarray]:
 
     expected = f"{name}.npz in the folder VAE_TF_DATA_DIR, or a download that works"
     remedy = f"Put {name}.npz, with x_train and x_test in it, into a folder and set VAE_TF_DATA_DIR to that folder."
-    with _Explained(name, expected, remedy, (OSError, HTTPException)):
+    with _explained(name, expected, remedy, (OSError, HTTPException)):
         (train, _), (test, _) = getattr(datasets, name).load_data()
     return {f"{name}: x_train": train, f"{name}: x_test": test}
 
 
-@dataclass
-class _Explained(AbstractContextManager[None]):
-    """A context whose `errors` come out as a ValueError that says `what` failed, and the `remedy`."""
-
-    what: str
-    expected: str
-    remedy: str
-    errors: tuple[type[Exception], ...]
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+@contextmanager
+def _explained(what: str, expected: str, remedy: str, errors: tuple[type[Exception], ...]) -> Iterator[None]:
+    """A block whose `errors` come out as a ValueError that says `what` failed, and the `remedy`."""
+    try:
+        yield
+    except Exception as error:
         # A failed download in tf_keras is a bare Exception, known by the URLError that it wraps.
-        offline = error is not None and kind is Exception and isinstance(error.__context__, URLError)
-        if offline or isinstance(error, self.errors):
-            raise _error(self.what, self.expected, f"{type(error).__name__} ({error})", self.remedy) from error
+        offline = type(error) is Exception and isinstance(error.__context__, URLError)
+        if offline or isinstance(error, errors):
+            raise _error(what, expected, f"{type(error).__name__} ({error})", remedy) from error
+        raise
 
 
 def _from_numpy(path: Path, choices: tuple[tuple[str, ...], ...] = _KEYS) -> dict[str, np.ndarray]:
     """The arrays of a file under the first of the `choices` of keys that it has. Never unpickles."""
     remedy = f"{_RESAVE}, as numbers: object arrays are not loaded, because unpickling can run code."
-    with _Explained(f"{path}", "arrays of numbers that numpy can read", remedy, _BROKEN), path.open("rb") as file:
+    with _explained(f"{path}", "arrays of numbers that numpy can read", remedy, _BROKEN), path.open("rb") as file:
         if not file.read(6).startswith(_MAGIC):
             raise ValueError("it does not begin as a .npy or .npz file does")
         file.seek(0)
@@ -201,7 +198,7 @@ def _decode(path: Path) -> Image.Image:
 
     remedy = "Repair the file or take it out of the folder."
     broken = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
-    with _Explained(f"{path}", "an image that Pillow can read", remedy, broken), Image.open(path) as image:
+    with _explained(f"{path}", "an image that Pillow can read", remedy, broken), Image.open(path) as image:
         if not image.mode.startswith(_DEEP):
             colour = image.convert("RGBA") if image.mode == "P" else image  # or Pillow warns of transparency
             return colour.convert("L" if image.mode in _GREY else "RGB")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+from tabulate import tabulate as text_of
 
 from vae_tf import _checks
 from vae_tf.evaluation._comparability import Measure, Quantity, Scale, check_comparable, no_bits
@@ -77,13 +78,17 @@ class Estimate:
     def __str__(self) -> str:
         return f"{self.mean:.4f} +- {self.standard_error:.4f} {self.unit}"
 
-    def cells(self) -> list[str]:
-        """What a table shows: value, standard error, unit, examples, draws, data, what was added."""
-        numbers = [f"{self.mean:.4f}", f"{self.standard_error:.4f}", self.unit]
-        return [*numbers, f"{len(self.values)}", f"{self.num_samples}", self.data_scale, self.convention]
-
-
-HEADER = ("value", "standard error", "unit", "examples", "draws", "data", "added")
+    def cells(self) -> dict[str, float | str]:
+        """The row of a table, by column: value, its error and unit, examples, draws, data, and what was added."""
+        return {
+            "value": self.mean,
+            "standard error": self.standard_error,
+            "unit": self.unit,
+            "examples": len(self.values),
+            "draws": self.num_samples,
+            "data": self.data_scale,
+            "added": self.convention,
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,16 +104,20 @@ class Comparison:
     rows: tuple[tuple[str, Estimate], ...]
 
     def __str__(self) -> str:
-        return aligned(self._lines())
+        return self._text("plain")
 
     def markdown(self) -> str:
         """The table in Markdown."""
-        head, *body = [f"| {' | '.join(line)} |" for line in self._lines()]
-        return "\n".join([head, "|" + "---|" * (1 + len(HEADER)), *body])
+        return self._text("github")
 
-    def _lines(self) -> list[list[str]]:
-        title = self.quantity.replace("_", " ")
-        return [["model", title, *HEADER[1:]], *([name, *estimate.cells()] for name, estimate in self.rows)]
+    def _text(self, style: str) -> str:
+        first, second = "model", self.quantity.replace("_", " ")
+        rows = []
+        for name, estimate in self.rows:
+            cells = estimate.cells()
+            rows.append({first: name, second: cells.pop("value"), **cells})
+        # a model may be called 1e3, which is no number
+        return text_of(rows, headers="keys", tablefmt=style, floatfmt=".4f", disable_numparse=[0])
 
 
 def tabulate(estimates: Mapping[str, Estimate]) -> Comparison:
@@ -141,22 +150,3 @@ def _same_quantity(quantities: Mapping[str, Quantity]) -> Quantity:
                 )
             )
     return expected
-
-
-def aligned(lines: Iterable[Sequence[str]]) -> str:
-    """A text table: columns of numbers to the right, others to the left."""
-    columns = list(zip(*lines, strict=True))
-    padded = []
-    for column in columns:
-        width = max(map(len, column))
-        numeric = all(_is_number(cell) for cell in column[1:])
-        padded.append([cell.rjust(width) if numeric else cell.ljust(width) for cell in column])
-    return "\n".join("  ".join(line).rstrip() for line in zip(*padded, strict=True))
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True

@@ -17,8 +17,8 @@ import tf_keras as keras
 from vae_tf import _checks, _files, plotting
 from vae_tf.callbacks import MSEEquivalence
 from vae_tf.runs import report
-from vae_tf.saving import load
 from vae_tf.runs.settings import MODEL, SETTINGS, Settings, stored_settings
+from vae_tf.saving import load
 
 __all__ = ["Run", "Settings"]
 

@@ -1,6 +1,5 @@
 """`vae-tf ppca`: against scikit-learn, against the bits of a linear VAE, and without TensorFlow."""
 
-import functools
 import math
 import re
 import subprocess
@@ -14,16 +13,10 @@ from scipy import stats
 from sklearn.decomposition import PCA
 
 import vae_tf
-from vae_tf.cli import _spectrum, main
+from vae_tf.cli._ppca import bits_per_dim
 from vae_tf.ppca import PPCA
 
 SHAPE, LEVELS = (8, 8, 1), 17
-
-
-@pytest.fixture
-def run(run_command):
-    """`vae-tf` with these arguments; see run_command."""
-    return functools.partial(run_command, main)
 
 
 def number(out, name):
@@ -59,7 +52,7 @@ def test_bits_are_the_average_over_the_dequantised_images(digits):
     """4,000 draws of u for each of 5 images: within 5 standard errors each, which 1 seed in 350,000 fails."""
     model, x = PPCA(10).fit(digits[0]), digits[1][:5].reshape(5, -1)
     rng = np.random.default_rng(0)
-    for image, bits in zip(x, _spectrum.bits_per_dim(model, x, LEVELS), strict=True):
+    for image, bits in zip(x, bits_per_dim(model, x, LEVELS), strict=True):
         spread = (np.rint(image * (LEVELS - 1)) + rng.random((4_000, 64))) / LEVELS
         nats = -model.log_prob(spread) - 64 * math.log(1 / LEVELS)
         assert abs(bits * 64 * math.log(2) - nats.mean()) < 5 * stats.sem(nats) < 1.0
@@ -89,7 +82,7 @@ def test_bits_stand_beside_those_of_evaluate(digits):
     """A linear VAE with the exact posterior has log p(x) from one draw; its u are drawn: 1 seed in 15,000 fails."""
     model = PPCA(4).fit(digits[0])
     drawn = vae_tf.evaluation.bits_per_dim(linear_vae(model), digits[1], 1, levels=LEVELS, progress=False).values
-    difference = _spectrum.bits_per_dim(model, digits[1], LEVELS) - drawn
+    difference = bits_per_dim(model, digits[1], LEVELS) - drawn
     assert abs(difference.mean()) < 4 * stats.sem(difference) < 0.01
 
 

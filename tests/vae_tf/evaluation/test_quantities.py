@@ -303,12 +303,16 @@ def test_a_table_is_sorted_and_states_its_unit():
     assert " ".join(head.split()) == "model log likelihood standard error unit examples draws data added"
     assert better.split()[:6] == ["better", "3.0000", "1.0000", "nats", "per", "example"]
     assert worse.index("nats") == better.index("nats") == head.index("unit")
-    assert table.markdown().splitlines()[2] == (
-        "| better | 3.0000 | 1.0000 | nats per example | 2 | 7 | [0, 1], density | nothing |"
-    )
+    cells = [cell.strip() for cell in table.markdown().splitlines()[2].strip("|").split("|")]
+    assert cells == ["better", "3.0000", "1.0000", "nats per example", "2", "7", "[0, 1], density", "nothing"]
     assert str(estimate(3.0)) == "3.0000 +- 1.0000 nats per example"
     bits = {name: estimate(mean, quantity="bits_per_dim", levels=256) for name, mean in (("a", 2.0), ("b", 1.0))}
     assert [name for name, _ in evaluation.tabulate(bits).rows] == ["b", "a"]
+
+
+def test_a_name_that_looks_like_a_number_stays_a_name():
+    table = evaluation.tabulate({"1e3": estimate(3.0), "007": estimate(-20.0)})
+    assert [line.split()[0] for line in str(table).splitlines()] == ["model", "1e3", "007"]
 
 
 @pytest.mark.parametrize(
