@@ -11,6 +11,7 @@ import json
 import lzma
 import math
 import struct
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -82,7 +83,7 @@ def judge(path: Path, what: str, custom: Mapping[str, Any] | None, broken: str |
         refuse.expects(isinstance(config, dict), "a JSON object in config.json", f"a {type(config).__name__}")
         _check_depth(refuse, config)
         _check_names(refuse, config, custom)
-        with reading(broken), archive.open("model.weights.h5") as member, h5py.File(member) as weights:
+        with reading(broken), _weights(archive, path.parent) as weights:
             odd = _odd_weight(weights, size)
     refuse.expects(odd is None, "all weights inside the file, as plain arrays", f"something else at {odd}")
     _check_sizes(refuse, config, size)
@@ -102,6 +103,20 @@ def reading(what: str) -> Iterator[None]:
             remedy="Copy or save it again; a model with classes of yours needs custom_objects.",
         )
         raise ValueError(text) from error
+
+
+@contextlib.contextmanager
+def _weights(archive: zipfile.ZipFile, scratch: Path) -> Iterator[h5py.File]:
+    """The weights as a file of their own.
+
+    HDF5 jumps about, and a member of an archive is read from its beginning again after every jump backwards: a
+    hundred times, for a model of a hundred variables.
+    """
+    with (
+        tempfile.TemporaryDirectory(dir=scratch) as folder,
+        h5py.File(archive.extract("model.weights.h5", folder)) as weights,
+    ):
+        yield weights
 
 
 def _check_members(refuse: _Judge, members: list[zipfile.ZipInfo]) -> None:
