@@ -130,8 +130,8 @@ def reference_of(likelihood: Likelihood, x: np.ndarray, bins: Dequantised | None
         bins: In bits: the levels from which a density is going to be dequantised; None in nats.
 
     Raises:
-        ValueError: In bits, for a Bernoulli of other data than 0 and 1, for a density of other data than levels, and for
-            a likelihood that is a score.
+        ValueError: In bits, for a Bernoulli of other data than 0 and 1, for a density of other data than levels, and
+            for a likelihood that is a score.
     """
     if likelihood.measure == "score":
         if bins is not None:
