@@ -100,7 +100,8 @@ class CollapseMonitor(keras.callbacks.Callback):
     Args:
         x: data `[n, *E]`, n >= 2, to look at; a thousand examples tell enough.
         every: epochs between two looks; those between repeat the last values.
-        threshold: of active units; see `collapse.active_units`.
+        threshold: The variance above which a latent is active; see `collapse.active_units`. Where the KL is not a sum
+            over latents, the warning goes by it too.
         eps: in nats; see `collapse.collapsed`.
 
     Raises:
@@ -134,7 +135,9 @@ class CollapseMonitor(keras.callbacks.Callback):
 
     def on_train_end(self, logs: Any = None) -> None:
         """Warns with the advice, if latents collapsed."""
-        advice = None if self._warned else collapse.advice(self.model, self.x, eps=self.eps)
+        if self._warned:
+            return
+        advice = collapse.advice(self.model, self.x, eps=self.eps, threshold=self.threshold)
         if advice is not None:
             self._warned = True
             warnings.warn(advice, UserWarning, stacklevel=2)

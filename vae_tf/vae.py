@@ -11,7 +11,7 @@ import tensorflow as tf
 import tf_keras as keras
 from tensorflow_probability import distributions as tfd
 
-from vae_tf import _checks
+from vae_tf import _checks, storage
 from vae_tf.bound import bound, draw_weights, repeated
 from vae_tf.data.adapter import Adapter, Table, latents
 from vae_tf.likelihoods import Likelihood
@@ -302,6 +302,52 @@ class VAE(TrainedModel):
         return np.concatenate(draw)
 
     # --- saving ----------------------------------------------------------------------------------------
+
+    def save(self, filepath: Any, overwrite: bool = True, save_format: str | None = None, **kwargs: Any) -> None:
+        """Saves model, weights and optimizer in one `.keras` file, for `vae_tf.load`.
+
+        The file is written beside its place and put there when it is whole and `vae_tf.load` would take it; until
+        then the file that is there stays as it is.
+
+        Args:
+            filepath: Path of the file, which ends in ".keras".
+            overwrite: Whether to replace a file that is there.
+            save_format: None or "keras". HDF5 and SavedModel do not hold distributions.
+            **kwargs: Nothing; arguments of Keras' other formats are refused by name.
+
+        Raises:
+            FileExistsError: If there is a file, and it is not to be replaced.
+            ValueError: For another format, for weights that are NaN or infinite, and for a model that cannot be
+                loaded, such as one with a `Lambda` layer, a TensorFlow operation as a layer or a lookup layer. (A
+                layer class of yours can: `vae_tf.load(path, custom_objects)` needs it.)
+        """
+        storage.save(self, filepath, overwrite, save_format, kwargs)
+
+    def save_weights(
+        self, filepath: Any, overwrite: bool = True, save_format: str | None = None, options: Any = None
+    ) -> None:
+        """Saves the weights and the state of the optimizer, for `load_weights`.
+
+        Args:
+            filepath: Path of a file, which ends in ".weights.h5", or of a TensorFlow checkpoint, without ending.
+            overwrite: Whether to replace a file that is there.
+            save_format: None goes by the path; "h5" or "tf" must agree with it.
+            options: `tf.train.CheckpointOptions`, for a checkpoint.
+
+        Raises:
+            FileExistsError: If there is a file, and it is not to be replaced.
+            ValueError: For another format, and for weights that are NaN or infinite.
+        """
+        storage.save_weights(self, filepath, overwrite, save_format, {"options": options})
+
+    def export(self, filepath: Any) -> None:
+        """Raises ValueError: a SavedModel holds no distributions. `vae_tf_onnx.export` writes ONNX."""
+        storage.refuse_saved_model(f"Exporting a VAE to {filepath}")
+
+    def _trackable_children(self, save_type: str = "checkpoint", **kwargs: Any) -> Any:
+        if save_type == "savedmodel":  # keras.models.save_model and tf.saved_model.save ask for them before they write
+            storage.refuse_saved_model("Saving a VAE")
+        return super()._trackable_children(save_type, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
         """The parts, serialised by Keras."""

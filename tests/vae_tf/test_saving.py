@@ -8,6 +8,7 @@ import pathlib
 import pickle
 import subprocess
 import sys
+import time
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -482,7 +483,8 @@ def test_layers_that_carry_code_are_refused(function, tmp_path):
     x = keras.Input(SHAPE)
     h = {"slice": lambda: x[:, :2], "multiply": lambda: 2 * x}.get(function, lambda: L.Lambda(function)(x))()
     encoder = keras.Model(x, vae_tf.posteriors.DiagonalNormal(2)(L.Dense(4)(L.Flatten()(h))))
-    make(encoder, fit=False).save(tmp_path / "vae.keras")
+    vae = make(encoder, fit=False)
+    keras.models.save_model(vae, tmp_path / "vae.keras")  # vae.save refuses to
     refuses(tmp_path / "vae.keras", "Lambda", tmp_path)
 
 
@@ -607,3 +609,176 @@ def test_another_model_is_refused(tmp_path):
     keras.Sequential([L.Dense(1, input_shape=(1,))]).save(tmp_path / "model.keras")
     with pytest.raises(ValueError, match="expected a VAE, received a Sequential"):
         vae_tf.load(tmp_path / "model.keras")
+
+
+# --- sizes ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_compressed_member_is_refused_before_it_unfolds(method, good, tmp_path):
+    path = tmp_path / "vae.keras"
+    with zipfile.ZipFile(good) as old, zipfile.ZipFile(path, "w") as new:
+        for name in old.namelist():
+            bomb = name == "config.json"
+            content = b" " * 2**26 if bomb else old.read(name)
+            new.writestr(name, content, compress_type=method if bomb else zipfile.ZIP_STORED)
+    assert path.stat().st_size < 2**20
+    refuses(path, "config.json, compressed from 67,108,864 bytes", tmp_path)
+
+
+def test_a_declared_size_is_held_against_the_file(good, tmp_path):
+    """A directory that says 64 MiB of a member of 5 kB is refused."""
+    path = rewrite(good, tmp_path / "vae.keras", {})
+    content = bytearray(path.read_bytes())
+    entry_at = content.rfind(b"config.json") - 46
+    assert content[entry_at : entry_at + 4] == b"PK\x01\x02"
+    content[entry_at + 24 : entry_at + 28] = (2**26).to_bytes(4, "little")
+    path.write_bytes(content)
+    refuses(path, "config.json, compressed", tmp_path)
+
+
+def test_a_huge_configuration_is_refused(good, tmp_path):
+    path = rewrite(good, tmp_path / "vae.keras", {"config.json": b"{}" + b" " * 2**24})
+    refuses(path, "at most 16,777,216 bytes, received 16,777,218", tmp_path)
+
+
+def nested(depth: int) -> Any:
+    value: Any = 0
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("depth", [150, 900])
+def test_deep_nesting_is_refused(depth, hostile, tmp_path):
+    refuses(hostile(nested(depth), *PLACES["deep"]), "at most 100 levels", tmp_path)
+
+
+def test_nesting_deeper_than_python_can_read_is_one_value_error(good, tmp_path):
+    text = b'{"a": ' * 10**6 + b"1" + b"}" * 10**6
+    with pytest.raises(ValueError, match="expected a whole file"):
+        vae_tf.load(rewrite(good, tmp_path / "vae.keras", {"config.json": text}))
+
+
+SIZES = {
+    "dense": (10**9, ("config", "decoder", "config", "layers", 1, "config", "units")),
+    "wide": (2 * 10**5, ("config", "decoder", "config", "layers", 1, "config", "units")),
+    "sequential": (4 * 10**4, ("config", "decoder", "config", "layers", 1, "config", "units")),
+    "functional": (4 * 10**4, ("config", "encoder", "config", "layers", -2, "config", "units")),
+    "event": ([10**9], ("config", "decoder", "config", "layers", -1, "config", "event_shape")),
+    "event_of_many_axes": ([2] * 40, ("config", "decoder", "config", "layers", -1, "config", "event_shape")),
+    "input": ([None, 10**5, 10**5], ("config", "encoder", "config", "layers", 0, "config", "batch_input_shape")),
+    "built": ({"input_shape": [None, 10**9]}, ("config", "encoder", "config", "layers", -2, "build_config")),
+    "built_from_many": (
+        {"input_shape": [[None, 10**9]]},
+        ("config", "encoder", "config", "layers", -2, "build_config"),
+    ),
+    "latents": (10**9, ("config", "prior", "config", "latent_dim")),
+    "flow": (
+        entry("vae_tf.priors.flow", "FlowPrior", {"latent_dim": 2, "flows": 10**9, "units": 1}, "vae_tf>FlowPrior"),
+        ("config", "prior"),
+    ),
+    "flow_masks": (
+        entry(
+            "vae_tf.posteriors.flow",
+            "InverseAutoregressiveFlow",
+            {"latent_dim": 10**4, "flows": 1, "units": 10**4},
+            "vae_tf>InverseAutoregressiveFlow",
+        ),
+        ("config", "encoder", "config", "layers", -1),
+    ),
+    "pseudo_inputs": (
+        entry(
+            "vae_tf.priors.mixtures", "VampPrior", {"latent_dim": 2, "pseudo_inputs": [10**6, 4, 4]}, "vae_tf>VampPrior"
+        ),
+        ("config", "prior"),
+    ),
+    "metric": (
+        [entry("keras.metrics", "AUC", {"name": "auc", "num_thresholds": 10**9})],
+        ("compile_config", "metrics"),
+    ),
+    "table": (
+        [entry("keras.metrics", "MeanIoU", {"name": "iou", "num_classes": 10**5})],
+        ("compile_config", "metrics"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_sizes_for_which_the_file_has_no_weights_are_refused_before_their_memory_is_taken(name, hostile):
+    value, where = SIZES[name]
+    path = hostile(value, *where)
+    resource = pytest.importorskip("resource")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ValueError, match="expected") as caught:
+        vae_tf.load(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 * 1024  # kB on Linux
+    assert any(text in str(caught.value) for text in ("bytes of weights", "shapes of at most", "thresholds"))
+
+
+def test_the_check_of_memory_does_not_hold_for_what_comes_later(good):
+    vae_tf.load(good)
+    assert tf.Variable(tf.zeros(2**20)).shape == (2**20,)
+
+
+@pytest.mark.parametrize("functional_model", [False, True])
+def test_a_large_model_has_room(functional_model, tmp_path):
+    """One whose variables are far above what every file may have beside its weights; half of it are slots."""
+    encoder = functional(L.Flatten(), L.Dense(500), L.Dense(700)) if functional_model else None
+    vae = make(encoder, fit=False)
+    vae.save(tmp_path / "vae.keras")
+    check_same(vae_tf.load(tmp_path / "vae.keras"), vae)
+
+
+BOMBS = {
+    "chunked": lambda file: file.create_dataset("vars/0", (10**12,), "f4", chunks=(10**6,)),
+    "gzip": lambda file: file.create_dataset("vars/0", data=np.zeros(10**6), compression="gzip"),
+    "unwritten": lambda file: file.create_dataset("vars/0", (10**12,), "f4"),
+    "text": lambda file: file.create_dataset("vars/0", data=["a", "b"], dtype=h5py.string_dtype()),
+    "type": lambda file: file.__setitem__("vars", np.dtype("f4")),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_weights_that_unfold_or_are_not_there_are_refused(name, good, tmp_path):
+    path = rewrite(good, tmp_path / "vae.keras", {"model.weights.h5": hdf5(BOMBS[name])})
+    refuses(path, "plain arrays, received something else at /vars", tmp_path)
+
+
+def test_groups_within_groups_without_end_do_not_exhaust_the_stack(good, tmp_path):
+    def fill(file: Any) -> None:
+        group = file
+        for _ in range(5000):
+            group = group.create_group("g")
+        group["loop"] = file  # a hard link to the root: a circle
+        file["x"] = h5py.SoftLink("/nowhere")
+
+    refuses(rewrite(good, tmp_path / "vae.keras", {"model.weights.h5": hdf5(fill)}), "at /x", tmp_path)
+
+
+def test_a_million_known_names_take_no_time(hostile, tmp_path):
+    """Each costs some forty look-ups the first time only."""
+    path = hostile(["relu"] * 10**6, "config", "decoder", "config", "layers", 1, "config", "odd_activation")
+    before = time.monotonic()
+    with pytest.raises(ValueError, match="expected"):
+        vae_tf.load(path)
+    assert time.monotonic() - before < 30
+
+
+def test_a_pipe_is_no_file(tmp_path):
+    os.mkfifo(tmp_path / "vae.keras")
+    refuses(tmp_path / "vae.keras", "another kind", tmp_path)
+
+
+# --- weights that are not finite -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", ["weights", "optimizer"])
+def test_weights_that_are_not_finite_are_refused_with_variable_and_file(place, tmp_path):
+    vae, path = make(), tmp_path / "vae.keras"
+    variable = vae.encoder.layers[1].kernel if place == "weights" else vae.optimizer.variables[3]
+    variable.assign(np.full(variable.shape, np.nan, np.float32))
+    keras.models.save_model(vae, path)  # vae.save refuses to
+    with pytest.raises(ValueError, match=r"Weights in .*vae\.keras: expected finite numbers, received") as caught:
+        vae_tf.load(path)
+    assert variable.name.removeprefix("Adam/") in str(caught.value)  # Keras adds that when it trains

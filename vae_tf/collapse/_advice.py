@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
+from vae_tf import _checks
 from vae_tf.collapse._data import examples, posteriors, subset
 from vae_tf.collapse._latents import active_units, collapse_threshold, kl_or_none
 from vae_tf.collapse._prediction import LinearPrediction, kl_weight_of, prediction_for
@@ -23,7 +24,14 @@ _TOO_LARGE = 1.5  # sigma against the residual; a calibrated one is within a few
 
 
 def advice(
-    vae: VAE, x: Any, kl: np.ndarray | None = None, *, eps: float = 0.01, delta: float = 0.01, chunk_size: int = 256
+    vae: VAE,
+    x: Any,
+    kl: np.ndarray | None = None,
+    *,
+    eps: float = 0.01,
+    delta: float = 0.01,
+    threshold: float = 0.01,
+    chunk_size: int = 256,
 ) -> str | None:
     """One line on why latents collapsed and what to do; None when none did. See `advise` for the reasoning.
 
@@ -34,20 +42,36 @@ def advice(
         vae: with any posterior and prior.
         x: data `[n, *E]`, n >= 2.
         kl: KL per latent in nats, `[n, D]`, if it is known already.
-        eps: in nats; see `collapsed`.
-        delta: see `collapsed`.
-        chunk_size: examples at a time.
+        eps: The KL below which a latent is collapsed, in nats; see `collapsed`.
+        delta: The share of examples that may lie above it; see `collapsed`.
+        threshold: The variance above which a latent is active, where the KL is not a sum over latents; see
+            `active_units`.
+        chunk_size: Examples at a time.
 
     Raises:
-        ValueError: for a single example, or data the VAE cannot take.
+        ValueError: For a single example, data the VAE cannot take, numbers out of range, or a KL of other latents.
     """
     x = examples(vae, x, at_least=2)
-    kl = kl_or_none(vae, x, chunk_size=chunk_size) if kl is None else kl
-    active = active_units(vae, x, chunk_size=chunk_size) if kl is None else collapse_threshold(kl, delta) >= eps
+    eps, delta = _checks.positive_float("eps", eps), _checks.fraction("delta", delta)
+    threshold = _checks.nonnegative_float("threshold", threshold)
+    kl = kl_or_none(vae, x, chunk_size=chunk_size) if kl is None else _of_all_latents(vae, kl)
+    if kl is None:
+        active = active_units(vae, x, threshold, chunk_size=chunk_size)
+    else:
+        active = collapse_threshold(kl, delta) >= eps
     if active.all():
         return None
     x = subset(x, SPECTRUM_EXAMPLES)
     return explain(vae, x, int(active.sum()), prediction_for(vae, x), chunk_size)
+
+
+def _of_all_latents(vae: VAE, kl: np.ndarray) -> np.ndarray:
+    """The KL `[n, D]`, or a ValueError where it has another number of latents than the VAE."""
+    if np.ndim(kl) != 2 or np.shape(kl)[1] != vae.latent_dim:
+        remedy = "Pass what kl_per_latent returns for this VAE."
+        expected, received = f"shape [n, {vae.latent_dim}]", f"shape {list(np.shape(kl))}"
+        raise ValueError(_checks.problem("kl", expected=expected, received=received, remedy=remedy))
+    return np.asarray(kl)
 
 
 def explain(vae: VAE, x: np.ndarray, active: int, prediction: LinearPrediction | None, chunk_size: int) -> str | None:

@@ -17,6 +17,7 @@ from vae_tf.collapse._prediction import LinearPrediction, prediction_for
 from vae_tf.vae import VAE
 
 _EXAMPLES = 2_000
+_GAP_CHUNK = 64  # examples at a time, each with 32 draws of z or more
 
 
 @dataclass(frozen=True)
@@ -92,16 +93,17 @@ def diagnose(
         delta: see `collapsed`.
         gap_examples: for how many examples to refine q as well, which is slow; see `amortisation_gap`.
         seed: of the draws.
-        chunk_size: examples at a time.
+        chunk_size: Examples at a time; at most 64 where q is refined.
 
     Raises:
         ValueError: for numbers out of range, or data the VAE cannot take.
     """
     threshold, eps = _checks.nonnegative_float("threshold", threshold), _checks.positive_float("eps", eps)
+    delta, chunk_size = _checks.fraction("delta", delta), _checks.positive_int("chunk_size", chunk_size)
     gap = None
     if gap_examples:
         first = np.asarray(x)[: _checks.positive_int("gap_examples", gap_examples)]
-        gap = amortisation_gap(vae, first, seed=seed)
+        gap = amortisation_gap(vae, first, seed=seed, chunk_size=min(chunk_size, _GAP_CHUNK))
     x = examples(vae, x, at_least=2)
     variance = posterior_mean_variance(vae, x, chunk_size=chunk_size)
     kl = kl_or_none(vae, x, chunk_size=chunk_size)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,21 +18,23 @@ Quantity = Literal["elbo", "log_likelihood", "bits_per_dim"]
 Measure = Literal["density", "mass", "score"]
 QUANTITIES = ("elbo", "log_likelihood", "bits_per_dim")
 
-_BLOCK = 1024  # examples whose levels are checked at a time
+_BLOCK = 1024  # examples that are looked at at a time
 _BITS = 'Compare quantity="bits_per_dim", which adds the scale of the data to each.'
 _LEVELS = "Compare models of data with the same number of levels."
+_SAME = "Compare models on the same examples, in the same order."
 _SCORES = "A plug-in score stands beside others of its kind only, of the same data."
 
 
 @dataclass(frozen=True)
-class Scale:
-    """What a number is relative to.
+class Reference:
+    """What a log-probability is relative to.
 
     Attributes:
         measure: Whether the model gives the data a density, a mass, or a score that is neither.
-        text: the values that the data take, in words.
-        levels: how many values a dimension has, where they are levels; None for densities and counts.
-        fingerprint: of the data themselves.
+        text: The values that the data take, in words.
+        levels: How many values a dimension has, where they are levels; None for densities and counts.
+        fingerprint: A checksum of the data: of the numbers of their levels where they have levels, so that the same
+            images have the same one in [0, 1] and in 0..255; else of the values.
     """
 
     measure: Measure
@@ -41,24 +43,34 @@ class Scale:
     fingerprint: int = 0
 
 
-def check_comparable(quantity: Quantity, scales: Mapping[str, Scale]) -> None:
+def check_comparable(quantity: Quantity, references: Mapping[str, Reference]) -> None:
     """Raises ValueError, naming two sides, where the models' numbers do not belong in one column."""
     bits = quantity == "bits_per_dim"
-    (first, expected), *others = scales.items()
-    for name, scale in others:
-        comparable = (scale.levels or scale.text) == (expected.levels or expected.text) if bits else scale == expected
-        same = scale.measure == expected.measure and scale.text == expected.text
-        if not comparable:
-            raise ValueError(
-                _checks.problem(
-                    f"Column {quantity}, {name} beside {first}",
-                    expected=f"a {expected.measure} ({expected.text}), as {first} has",
-                    received="the same of other data, or of data scaled otherwise"
-                    if same
-                    else f"a {scale.measure} ({scale.text})",
-                    remedy=_SCORES if "score" in (scale.measure, expected.measure) else _LEVELS if bits else _BITS,
-                )
+    (first, expected), *others = references.items()
+    for name, received in others:
+        if _kind(received, bits) != _kind(expected, bits):
+            problem = f"a {received.measure} ({received.text})"
+            remedy = _SCORES if "score" in (received.measure, expected.measure) else _LEVELS if bits else _BITS
+        elif received.fingerprint != expected.fingerprint:
+            problem = "the same of other data" if bits else "the same of other data, or of data scaled otherwise"
+            remedy = _SAME if bits or expected.measure == "score" else f"{_SAME} {_BITS}"
+        else:
+            continue
+        raise ValueError(
+            _checks.problem(
+                f"Column {quantity}, {name} beside {first}",
+                expected=f"a {expected.measure} ({expected.text}), as {first} has",
+                received=problem,
+                remedy=remedy,
             )
+        )
+
+
+def _kind(reference: Reference, bits: bool) -> tuple[object, ...]:
+    """What two references have in common where the numbers compare, if they are of the same data."""
+    if bits:
+        return reference.measure == "score", reference.levels or reference.text
+    return reference.measure, reference.text, reference.levels
 
 
 @dataclass(frozen=True)
@@ -88,16 +100,12 @@ class Dequantised:
         width = f"{self.high - self.low:g}"
         return f"log2({self.levels}/{width}) bits, for x = {self.low:g} + {width} (k + u)/{self.levels}"
 
-    def check(self, x: np.ndarray) -> None:
-        """Raises ValueError where `x` holds anything but these levels."""
-        for start in range(0, len(x), _BLOCK):
-            self._index(x[start : start + _BLOCK])
-
     def spread(self, x: np.ndarray, u: np.ndarray) -> np.ndarray:
         """The dequantised data, float64."""
-        return self.low + (self.high - self.low) * (self._index(x) + u) / self.levels
+        return self.low + (self.high - self.low) * (self.index(x) + u) / self.levels
 
-    def _index(self, x: np.ndarray) -> np.ndarray:
+    def index(self, x: np.ndarray) -> np.ndarray:
+        """The number of each level, float64; a ValueError where `x` holds anything but these levels."""
         index = (np.asarray(x, np.float64) - self.low) * ((self.levels - 1) / (self.high - self.low))
         nearest = np.clip(np.rint(index), 0, self.levels - 1)
         off = np.abs(index - nearest) > TOLERANCE
@@ -113,30 +121,35 @@ class Dequantised:
         return nearest
 
 
-def scale_of(likelihood: Likelihood, x: np.ndarray, bins: Dequantised | None = None) -> Scale:
+def reference_of(likelihood: Likelihood, x: np.ndarray, bins: Dequantised | None = None) -> Reference:
     """What log p(x|z) of these data is relative to.
 
     Args:
-        likelihood: of the model.
-        x: data `[n, *E]`.
-        bins: in bits: the levels from which a density is going to be dequantised; None in nats.
+        likelihood: The likelihood of the model.
+        x: Data `[n, *E]`.
+        bins: In bits: the levels from which a density is going to be dequantised; None in nats.
 
     Raises:
-        ValueError: In bits, for a Bernoulli of other data than 0 and 1, and for a likelihood that is a score.
+        ValueError: In bits, for a Bernoulli of other data than 0 and 1, for a density of other data than levels, and
+            for a likelihood that is a score.
     """
-    fingerprint = zlib.crc32(np.ascontiguousarray(x, np.float32).data)
     if likelihood.measure == "score":
         if bins is not None:
             raise no_bits(likelihood.support)
-        return Scale("score", f"plug-in score, {likelihood.support}", None, fingerprint)
+        return Reference("score", f"plug-in score, {likelihood.support}", None, _checksum(x, np.float32))
     if likelihood.measure == "density":
         if bins is None:
-            return Scale("density", f"{_range(x)}, density", None, fingerprint)
-        return Scale("density", f"{bins.levels} levels in [{bins.low:g}, {bins.high:g}]", bins.levels, fingerprint)
+            return Reference("density", f"{_range(x)}, density", None, _checksum(x, np.float32))
+        text = f"{bins.levels} levels in [{bins.low:g}, {bins.high:g}]"
+        return Reference("density", text, bins.levels, _checksum(x, np.int64, bins.index))
     if isinstance(likelihood, Bernoulli):
-        return _binary_scale(x, fingerprint, required=bins is not None)
-    count = Levels(likelihood.levels).count if hasattr(likelihood, "levels") else None
-    return Scale("mass", likelihood.support, count, fingerprint)
+        return _binary_reference(x, required=bins is not None)
+    if not hasattr(likelihood, "levels"):
+        return Reference("mass", likelihood.support, None, _checksum(x, np.int64, np.rint))
+    levels = Levels(likelihood.levels)
+    return Reference(
+        "mass", likelihood.support, levels.count, _checksum(x, np.int64, lambda part: np.rint(part / levels.width))
+    )
 
 
 def no_bits(text: str) -> ValueError:
@@ -151,9 +164,9 @@ def no_bits(text: str) -> ValueError:
     )
 
 
-def _binary_scale(x: np.ndarray, fingerprint: int, *, required: bool) -> Scale:
+def _binary_reference(x: np.ndarray, *, required: bool) -> Reference:
     if np.isin(x, (0, 1)).all():
-        return Scale("mass", "{0, 1}", 2, fingerprint)
+        return Reference("mass", "{0, 1}", 2, _checksum(x, np.int64))
     if required:
         raise ValueError(
             _checks.problem(
@@ -163,7 +176,17 @@ def _binary_scale(x: np.ndarray, fingerprint: int, *, required: bool) -> Scale:
                 remedy="Binarise the data, or use a likelihood of grey levels.",
             )
         )
-    return Scale("mass", "grey levels, of which Bernoulli is no distribution", None, fingerprint)
+    text = "grey levels, of which Bernoulli is no distribution"
+    return Reference("mass", text, None, _checksum(x, np.float32))
+
+
+def _checksum(x: np.ndarray, dtype: type, number: Callable[[np.ndarray], np.ndarray] = np.asarray) -> int:
+    """A checksum of the data as numbers of this type, after `number`; the same for every shape of an example."""
+    total = 0
+    for start in range(0, len(x), _BLOCK):
+        part: np.ndarray = np.ascontiguousarray(number(np.asarray(x[start : start + _BLOCK], np.float64)).astype(dtype))
+        total = zlib.crc32(part.data, total)
+    return total
 
 
 def _range(x: np.ndarray) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from tabulate import tabulate as text_of
 
 from vae_tf import _checks
-from vae_tf.evaluation._comparability import Measure, Quantity, Scale, check_comparable, no_bits
+from vae_tf.evaluation._comparability import Measure, Quantity, Reference, check_comparable, no_bits
 
 NATS, BITS = "nats per example", "bits per dimension"
 
@@ -29,7 +29,7 @@ class Estimate:
         num_samples: draws of z for each example.
         convention: what was added.
         levels: how many values a dimension has, where they are levels.
-        fingerprint: of the data themselves.
+        fingerprint: A checksum of the data, or of the numbers of their levels.
     """
 
     values: np.ndarray
@@ -44,9 +44,9 @@ class Estimate:
     fingerprint: int = 0
 
     @property
-    def scale(self) -> Scale:
+    def reference(self) -> Reference:
         """What the numbers are relative to."""
-        return Scale(self.measure, self.data_scale, self.levels, self.fingerprint)
+        return Reference(self.measure, self.data_scale, self.levels, self.fingerprint)
 
     @property
     def mean(self) -> float:
@@ -124,7 +124,8 @@ def tabulate(estimates: Mapping[str, Estimate]) -> Comparison:
     """The table of these estimates by name, best first.
 
     In nats per example all of them must be densities, all masses or all scores, of the same data. In bits per dimension
-    a density dequantised to L levels and a mass on L levels stand in one column.
+    a density dequantised to L levels and a mass on L levels stand in one column, if they are of the same images:
+    these may be in [0, 1] for one model and in 0..255 for another.
 
     Raises:
         ValueError: for estimates that do not belong in one column, or none.
@@ -132,7 +133,7 @@ def tabulate(estimates: Mapping[str, Estimate]) -> Comparison:
     if not estimates:
         raise ValueError(_checks.problem("Table", expected="at least one", received="none", remedy="Name a model."))
     quantity = _same_quantity({name: estimate.quantity for name, estimate in estimates.items()})
-    check_comparable(quantity, {name: estimate.scale for name, estimate in estimates.items()})
+    check_comparable(quantity, {name: estimate.reference for name, estimate in estimates.items()})
     best_first = sorted(estimates.items(), key=lambda row: row[1].mean, reverse=quantity != "bits_per_dim")
     return Comparison(quantity, tuple(best_first))
 

@@ -15,11 +15,11 @@ from vae_tf.vae import VAE
 
 _CHUNK_SIZE = 4096
 
-Terms = Callable[[np.ndarray, np.ndarray], tf.Tensor]
+BoundPerDraw = Callable[[np.ndarray, np.ndarray], tf.Tensor]
 
 
-def terms(vae: VAE, *, closed_form: bool) -> Terms:
-    """A compiled function (x `[B, *E]`, noise `[K, B, D]`) -> `[K, B]`, in nats.
+def bound_per_draw(vae: VAE, *, closed_form: bool) -> BoundPerDraw:
+    """A compiled function (x `[B, *E]`, noise `[K, B, D]`) -> the bound at each draw, `[K, B]`, in nats.
 
     Args:
         vae: read when the function is called, not when it is made.
@@ -108,7 +108,7 @@ def _standard_error(variance: np.ndarray, count: int) -> np.ndarray:
 
 
 @dataclass
-class Run:
+class Pass:
     """One pass over data, with the arguments that every quantity has, checked.
 
     Attributes:
@@ -151,14 +151,18 @@ class Run:
         return self.x[start:stop].astype(self.vae.likelihood.compute_dtype)
 
     def accumulate(
-        self, compute: Terms, examples: Callable[[int, int], np.ndarray], total: type[Mean | LogMeanExp], title: str
+        self,
+        compute: BoundPerDraw,
+        examples: Callable[[int, int], np.ndarray],
+        total: type[Mean | LogMeanExp],
+        title: str,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Value and standard error of each example, `[n]` float64.
 
         Args:
-            compute: see `terms`.
-            examples: (start, stop) -> what it is to see of the data.
-            total: what is made of the terms of an example.
+            compute: See `bound_per_draw`.
+            examples: The data from `start` to `stop`, as `compute` is to see them.
+            total: What is made of the values at the draws of an example.
             title: of the progress bar.
         """
         count, pieces = len(self.x), -(-self.num_samples // self.pairs)

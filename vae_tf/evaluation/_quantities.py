@@ -10,9 +10,16 @@ import numpy as np
 
 from vae_tf import _checks
 from vae_tf.evaluation import _importance
-from vae_tf.evaluation._comparability import QUANTITIES, Dequantised, Quantity, Scale, check_comparable, scale_of
+from vae_tf.evaluation._comparability import (
+    QUANTITIES,
+    Dequantised,
+    Quantity,
+    Reference,
+    check_comparable,
+    reference_of,
+)
 from vae_tf.evaluation._estimates import NATS, Comparison, Estimate, tabulate
-from vae_tf.evaluation._importance import Run
+from vae_tf.evaluation._importance import Pass
 from vae_tf.vae import VAE
 
 
@@ -36,7 +43,7 @@ def elbo(
     Raises:
         ValueError: for data that do not fit the model, counts below 1 or a negative seed.
     """
-    return _elbo(Run(vae, x, num_samples, chunk_size, seed, progress))
+    return _elbo(Pass(vae, x, num_samples, chunk_size, seed, progress))
 
 
 def log_likelihood(
@@ -63,7 +70,7 @@ def log_likelihood(
     References:
         Burda, Grosse, Salakhutdinov 2016, eq. 8, arXiv 1509.00519.
     """
-    return _log_likelihood(Run(vae, x, num_samples, chunk_size, seed, progress))
+    return _log_likelihood(Pass(vae, x, num_samples, chunk_size, seed, progress))
 
 
 def bits_per_dim(
@@ -101,7 +108,7 @@ def bits_per_dim(
     References:
         Theis, van den Oord, Bethge 2016, section 3.1, arXiv 1511.01844.
     """
-    return _bits_per_dim(Run(vae, x, num_samples, chunk_size, seed, progress), _bins(levels, data_range))
+    return _bits_per_dim(Pass(vae, x, num_samples, chunk_size, seed, progress), _bins(levels, data_range))
 
 
 def compare(
@@ -137,58 +144,68 @@ def compare(
     bins = _bins(levels, data_range) if quantity == "bits_per_dim" else None
     draws = num_samples if num_samples is not None else 1 if quantity == "elbo" else 5000
     data = _data_by_name(models, x)
-    runs = {name: Run(vae, data[name], draws, chunk_size, seed, progress) for name, vae in models.items()}
-    check_comparable(quantity, {name: scale_of(run.vae.likelihood, run.x, bins) for name, run in runs.items()})
+    passes = {name: Pass(vae, data[name], draws, chunk_size, seed, progress) for name, vae in models.items()}
+    check_comparable(
+        quantity, {name: reference_of(one_pass.vae.likelihood, one_pass.x, bins) for name, one_pass in passes.items()}
+    )
     if bins is not None:
-        return tabulate({name: _bits_per_dim(run, bins) for name, run in runs.items()})
-    return tabulate({name: _IN_NATS[quantity](run) for name, run in runs.items()})
+        return tabulate({name: _bits_per_dim(one_pass, bins) for name, one_pass in passes.items()})
+    return tabulate({name: _IN_NATS[quantity](one_pass) for name, one_pass in passes.items()})
 
 
-def _elbo(run: Run) -> Estimate:
-    vae = run.vae
-    closed = vae.prior.closed_form(vae.encoder(run.examples(0, 1), training=False)) is not None
-    compute = _importance.terms(vae, closed_form=closed)
-    values, errors = run.accumulate(compute, run.examples, _importance.Mean, "ELBO")
+def _elbo(one_pass: Pass) -> Estimate:
+    vae = one_pass.vae
+    closed = vae.prior.closed_form(vae.encoder(one_pass.examples(0, 1), training=False)) is not None
+    compute = _importance.bound_per_draw(vae, closed_form=closed)
+    values, errors = one_pass.accumulate(compute, one_pass.examples, _importance.Mean, "ELBO")
     convention = "KL in closed form" if closed else "KL estimated from the draws"
-    return _estimate(run, values, errors, "elbo", scale_of(vae.likelihood, run.x), convention)
+    return _estimate(one_pass, values, errors, "elbo", reference_of(vae.likelihood, one_pass.x), convention)
 
 
-def _log_likelihood(run: Run) -> Estimate:
-    compute = _importance.terms(run.vae, closed_form=False)
-    values, errors = run.accumulate(compute, run.examples, _importance.LogMeanExp, "log-likelihood")
-    return _estimate(run, values, errors, "log_likelihood", scale_of(run.vae.likelihood, run.x), "nothing")
+def _log_likelihood(one_pass: Pass) -> Estimate:
+    compute = _importance.bound_per_draw(one_pass.vae, closed_form=False)
+    values, errors = one_pass.accumulate(compute, one_pass.examples, _importance.LogMeanExp, "log-likelihood")
+    return _estimate(
+        one_pass, values, errors, "log_likelihood", reference_of(one_pass.vae.likelihood, one_pass.x), "nothing"
+    )
 
 
-def _bits_per_dim(run: Run, bins: Dequantised) -> Estimate:
-    likelihood = run.vae.likelihood
-    scale = scale_of(likelihood, run.x, bins)
-    if scale.measure == "mass":
-        return _log_likelihood(run).in_bits(likelihood.dims)
-    bins.check(run.x)
-    compute = _importance.terms(run.vae, closed_form=False)
+def _bits_per_dim(one_pass: Pass, bins: Dequantised) -> Estimate:
+    likelihood = one_pass.vae.likelihood
+    reference = reference_of(likelihood, one_pass.x, bins)
+    if reference.measure == "mass":
+        return _log_likelihood(one_pass).in_bits(likelihood.dims)
+    compute = _importance.bound_per_draw(one_pass.vae, closed_form=False)
     title = "bits per dimension"
-    nats, errors = run.accumulate(compute, _dequantised(run, bins), _importance.LogMeanExp, title)
-    bits = _estimate(run, nats, errors, "log_likelihood", scale, bins.text).in_bits(likelihood.dims)
+    nats, errors = one_pass.accumulate(compute, _dequantised(one_pass, bins), _importance.LogMeanExp, title)
+    bits = _estimate(one_pass, nats, errors, "log_likelihood", reference, bins.text).in_bits(likelihood.dims)
     return replace(bits, values=bits.values + bins.bits)
 
 
 _IN_NATS = {"elbo": _elbo, "log_likelihood": _log_likelihood}
 
 
-def _dequantised(run: Run, bins: Dequantised) -> Callable[[int, int], np.ndarray]:
+def _dequantised(one_pass: Pass, bins: Dequantised) -> Callable[[int, int], np.ndarray]:
     """The levels spread evenly, u of example i from a stream of its own."""
 
     def examples(start: int, stop: int) -> np.ndarray:
-        u = [np.random.default_rng([run.seed, i, 1]).random(run.x.shape[1:]) for i in range(start, stop)]
-        return bins.spread(run.x[start:stop], np.stack(u)).astype(run.vae.likelihood.compute_dtype)
+        u = [np.random.default_rng([one_pass.seed, i, 1]).random(one_pass.x.shape[1:]) for i in range(start, stop)]
+        return bins.spread(one_pass.x[start:stop], np.stack(u)).astype(one_pass.vae.likelihood.compute_dtype)
 
     return examples
 
 
 def _estimate(
-    run: Run, values: np.ndarray, errors: np.ndarray, quantity: Quantity, scale: Scale, convention: str
+    one_pass: Pass, values: np.ndarray, errors: np.ndarray, quantity: Quantity, reference: Reference, convention: str
 ) -> Estimate:
-    facts = (scale.measure, scale.text, run.num_samples, convention, scale.levels, scale.fingerprint)
+    facts = (
+        reference.measure,
+        reference.text,
+        one_pass.num_samples,
+        convention,
+        reference.levels,
+        reference.fingerprint,
+    )
     return Estimate(values, errors, quantity, NATS, *facts)
 
 

@@ -8,11 +8,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from vae_tf import _checks
+
 
 def lines(
     ax: Axes, history: Mapping[str, Sequence[float]], labels: Mapping[str, str], unit: str, log: bool = False
 ) -> None:
-    """Columns of a history by epoch, those of `labels` that it has; see plotting.curves."""
+    """Columns of a history by epoch, those of `labels` that it has; a ValueError where it has none."""
+    if not labels.keys() & history.keys():
+        raise ValueError(
+            _checks.problem(
+                "history",
+                expected=f"one of {', '.join(labels)}",
+                received=", ".join(history) or "nothing",
+                remedy="Pass what fit(...).history holds.",
+            )
+        )
     styles = iter(("-", "--"))
     for key, label in labels.items():
         if key in history:

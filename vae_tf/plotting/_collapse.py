@@ -8,6 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from vae_tf import _checks
+from vae_tf.plotting._arrays import drawable
 from vae_tf.plotting._axes import finish, lines, new_axes, ranks
 
 
@@ -16,7 +18,11 @@ def kl_per_latent(kl: np.ndarray) -> Figure:
 
     Args:
         kl: KL per latent in nats, `[n, D]`.
+
+    Raises:
+        ValueError: For another shape, or values that are NaN or infinite.
     """
+    kl = drawable("kl", kl, "KL per latent [n, D]", axes=2)
     order = np.argsort(-kl.mean(axis=0))
     low, high = np.quantile(kl[:, order], [0.05, 0.95], axis=0)
     figure, ax = new_axes()
@@ -37,9 +43,13 @@ def active_units(variances: np.ndarray, threshold: float = 0.01) -> Figure:
     """The variance over the data of each latent's posterior mean, largest first, against the threshold.
 
     Args:
-        variances: `[D]`.
-        threshold: above which a latent is active.
+        variances: The variance of each latent's posterior mean, `[D]`.
+        threshold: The variance above which a latent is active.
+
+    Raises:
+        ValueError: For another shape, or values that are NaN or infinite.
     """
+    variances = drawable("variances", variances, "one variance for each latent, [D]", axes=1)
     values, active = np.sort(variances)[::-1], int(np.sum(variances > threshold))
     floor = min(value for value in (*values, threshold, 1.0) if value > 0) / 3
     figure, ax = new_axes()
@@ -68,7 +78,11 @@ def collapse_curve(eps: np.ndarray, share: np.ndarray) -> Figure:
     Args:
         eps: `[m]`, in nats.
         share: `[m]`, in [0, 1].
+
+    Raises:
+        ValueError: For other or unequal shapes, or values that are NaN or infinite.
     """
+    eps, share = _pair(("eps", eps), ("share", share))
     figure, ax = new_axes()
     ax.step(eps, share, where="post")
     ax.axvline(0.01, color="0.5", linestyle=":", linewidth=1, label="eps = 0.01")
@@ -107,7 +121,11 @@ def gaps(amortisation: np.ndarray, approximation: np.ndarray) -> Figure:
     Args:
         amortisation: in nats, `[n]`.
         approximation: in nats, `[n]`.
+
+    Raises:
+        ValueError: For other or unequal shapes, or values that are NaN or infinite.
     """
+    amortisation, approximation = _pair(("amortisation", amortisation), ("approximation", approximation))
     order = np.argsort(-(amortisation + approximation))
     figure, ax = new_axes()
     rank = np.arange(1, len(order) + 1)
@@ -138,3 +156,13 @@ def units_history(history: Mapping[str, Sequence[float]]) -> Figure:
         axes[1].set_title("What they carry")
         axes[1].set_ylim(bottom=0)
     return figure
+
+
+def _pair(first: tuple[str, np.ndarray], second: tuple[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Two named arrays `[n]` of one length, or a ValueError."""
+    a, b = (drawable(name, values, "numbers [n]", axes=1) for name, values in (first, second))
+    if len(a) != len(b):
+        remedy = "Pass both of the same examples."
+        expected, received = f"{len(a)} numbers, as {first[0]} has", str(len(b))
+        raise ValueError(_checks.problem(second[0], expected=expected, received=received, remedy=remedy))
+    return a, b

@@ -1,4 +1,4 @@
-"""A run: its loss, its sigma, its images."""
+"""A run: its loss, its sigma, its images or vectors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vae_tf.plotting._axes import lines
+from vae_tf.plotting._axes import lines, new_axes
+from vae_tf.plotting._examples import are_vectors, draw_images, draw_vectors, images_of
 
 
 def curves(history: Mapping[str, Sequence[float]]) -> Figure:
@@ -37,22 +38,48 @@ def curves(history: Mapping[str, Sequence[float]]) -> Figure:
 
 
 def reconstructions(x: np.ndarray, mean: np.ndarray) -> Figure:
-    """Images `[n, H, W, C]` above their reconstructions E[x|z]."""
+    """Images above their reconstructions E[x|z]; vectors as curves, each with its reconstruction dashed.
+
+    Args:
+        x: Images `[n, H, W]` or `[n, H, W, C]`, C = 1, 3 or 4, in [0, 1] (clipped) or 8-bit; or vectors `[n, d]`,
+            of which the first eight are drawn.
+        mean: Their reconstructions, of the same shape.
+
+    Raises:
+        ValueError: For other shapes, no examples, or values that are NaN or infinite.
+    """
+    if are_vectors(x=x, mean=mean):
+        figure, ax = new_axes()
+        draw_vectors(ax, [("test vectors x", np.asarray(x), "-"), ("reconstructions E[x|z]", np.asarray(mean), "--")])
+        ax.set_title("test vectors x and their reconstructions E[x|z]", fontsize=10)
+        return figure
     n = len(x)
     figure = Figure(figsize=(max(0.75 * n, 4), 2.2), layout="constrained")
     axes = figure.subplots(2, 1)
     for ax, images, title in zip(axes, (x, mean), ("test images x", "reconstructions E[x|z]"), strict=True):
-        image_grid(ax, images, columns=n)
+        draw_images(ax, images, columns=n)
         ax.set_title(title, fontsize=10)
     return figure
 
 
 def samples(mean: np.ndarray, draws: np.ndarray) -> Figure:
-    """Draws from the prior, `[n, H, W, C]` each: their mean E[x|z] beside x ~ p(x|z), noise included."""
+    """Draws from the prior: their mean E[x|z] beside x ~ p(x|z), noise included.
+
+    Args:
+        mean: Images or vectors, as for `reconstructions`.
+        draws: Draws x ~ p(x|z), of the same shape.
+
+    Raises:
+        ValueError: As `reconstructions`.
+    """
+    vectors = are_vectors(mean=mean, draws=draws)
     figure = Figure(figsize=(8, 4.3), layout="constrained")
     titles = ("E[x|z], z ~ p(z)", "x ~ p(x|z), the same z, with the noise of sigma")
-    for ax, images, title in zip(figure.subplots(1, 2), (mean, draws), titles, strict=True):
-        image_grid(ax, images)
+    for ax, examples, title in zip(figure.subplots(1, 2), (mean, draws), titles, strict=True):
+        if vectors:
+            draw_vectors(ax, [("one curve for each z", np.asarray(examples), "-")])
+        else:
+            draw_images(ax, examples)
         ax.set_title(title, fontsize=10)
     return figure
 
@@ -62,32 +89,52 @@ def overview(history: Mapping[str, Sequence[float]], x: np.ndarray, mean: np.nda
 
     Args:
         history: as for `curves`, with `rmse`.
-        x: images `[n, H, W, C]`.
-        mean: their reconstructions, `[n, H, W, C]`.
-        draws: samples `[m, H, W, C]`.
+        x: Images or vectors, as for `reconstructions`.
+        mean: Their reconstructions, of the same shape.
+        draws: Samples of the model, as many as you like.
+
+    Raises:
+        ValueError: As `reconstructions` and `curves`.
     """
+    vectors = are_vectors(x=x, mean=mean, draws=draws)
     figure = Figure(figsize=(12, 3.2), layout="constrained")
     loss, sigma, pairs, samples_ax = figure.subplots(1, 4, width_ratios=(1.2, 1.2, 1, 1))
     lines(loss, history, {"loss": "training", "val_loss": "test"}, "-ELBO (nats per example)")
     unit = "sigma (units of the data)" if "sigma" in history else "residual (units of the data)"
     lines(sigma, history, {"sigma": "sigma", "rmse": "residual (rmse)"}, unit, log=True)
-    image_grid(pairs, np.stack([x, mean], axis=1).reshape(-1, *x.shape[1:]), columns=6)
-    image_grid(samples_ax, draws)
+    if vectors:
+        draw_vectors(pairs, [("x", np.asarray(x), "-"), ("E[x|z]", np.asarray(mean), "--")])
+        draw_vectors(samples_ax, [("x ~ p(x|z)", np.asarray(draws), "-")])
+    else:
+        draw_images(pairs, _alternating(images_of("x", x), images_of("mean", mean)), columns=6)
+        draw_images(samples_ax, draws)
     second = "sigma follows the residual" if "sigma" in history else "The residual x - E[x|z]"
-    titles = ("What is minimised", second, "x, E[x|z], x, E[x|z], ...", "Samples x ~ p(x|z)")
+    titles = (
+        "What is minimised",
+        second,
+        "x and E[x|z]" if vectors else "x, E[x|z], x, E[x|z], ...",
+        "Samples x ~ p(x|z)",
+    )
     for ax, title in zip((loss, sigma, pairs, samples_ax), titles, strict=True):
         ax.set_title(title, fontsize=10)
     return figure
 
 
 def image_grid(ax: Axes, images: np.ndarray, *, columns: int | None = None) -> None:
-    """Draws images `[n, H, W, C]` in [0, 1] (clipped) as one grid, a pixel of white between them."""
-    n, height, width, channels = images.shape
-    columns = columns or int(np.ceil(np.sqrt(n)))
-    rows = -(-n // columns)
-    grid = np.ones((rows * (height + 1) - 1, columns * (width + 1) - 1, channels))
-    for i, image in enumerate(np.clip(images, 0, 1)):
-        top, left = i // columns * (height + 1), i % columns * (width + 1)
-        grid[top : top + height, left : left + width] = image
-    ax.imshow(grid if channels == 3 else grid[..., 0], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    ax.set_axis_off()
+    """Draws images as one grid, a pixel of white between them.
+
+    Args:
+        ax: Where to draw.
+        images: Images `[n, H, W]` or `[n, H, W, C]`, C = 1, 3 (RGB) or 4 (with opacity), in [0, 1]: what lies outside
+            is clipped. Those of type uint8 are in 0..255, or 0 and 1.
+        columns: Images in a row; None makes about as many rows as columns.
+
+    Raises:
+        ValueError: For other shapes, no images, values that are NaN or infinite, or less than one column.
+    """
+    draw_images(ax, images, columns)
+
+
+def _alternating(x: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Each image `[H, W, C]` before its reconstruction: `[2 n, H, W, C]`."""
+    return np.stack([x, mean], axis=1).reshape(-1, *x.shape[1:])

@@ -1,5 +1,6 @@
 """Collapse: exact on the linear model of theory.md, section 2, whose weights are set by hand."""
 
+import importlib
 import re
 import warnings
 
@@ -382,3 +383,67 @@ def test_the_measured_noise_is_deterministic(make_vae):
     assert measured_noise(vae, x, 256) == measured_noise(vae, x, 256)
     heavy = make_vae(vae_tf.likelihoods.StudentT(SHAPE, df=1.5, scale=0.3))
     assert measured_noise(heavy, x, 256)[0] == pytest.approx(0.3), "without a variance, its scale"
+
+
+# --- arguments are used ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def flow_vae():
+    """A VAE whose KL is no sum over latents: only the threshold says which of them collapsed."""
+    return digits_vae(posterior=InverseAutoregressiveFlow)
+
+
+def test_the_threshold_counts_in_the_advice_where_there_is_no_kl_per_latent(flow_vae, digits):
+    x = digits[1][:50]
+    variances = np.sort(collapse.posterior_mean_variance(flow_vae, x))
+    assert collapse.advice(flow_vae, x, threshold=variances[0] / 2) is None
+    for used in (1, 2):
+        between = (variances[-used] + variances[-used - 1]) / 2
+        text = collapse.advice(flow_vae, x, threshold=between)
+        assert text.startswith(f"{4 - used} of 4 latents collapsed")
+        assert collapse.diagnose(flow_vae, x, threshold=between).advice == text
+
+
+def test_the_threshold_of_the_monitor_counts_in_its_last_warning(flow_vae, digits):
+    x = digits[1][:50]
+    for threshold, expected in ((1e9, True), (0.0, False)):
+        monitor = CollapseMonitor(x, threshold=threshold)
+        monitor.set_model(flow_vae)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            monitor.on_train_end()
+        assert [str(w.message).startswith("4 of 4 latents collapsed") for w in caught] == [True] * expected
+
+
+def test_eps_and_delta_of_the_advice():
+    vae = linear_vae()
+    kl = collapse.kl_per_latent(vae, X)
+    assert collapse.advice(vae, X) is None
+    assert collapse.advice(vae, X, eps=2 * kl.max()).startswith("3 of 3 latents collapsed")
+    few = np.where(np.arange(len(X))[:, None] < len(X) // 4, 1.0, 0.0) * np.ones(LATENTS)
+    assert collapse.advice(vae, X, few, delta=0.2) is None
+    assert collapse.advice(vae, X, few, delta=0.3).startswith("3 of 3 latents collapsed")
+
+
+@pytest.mark.parametrize("function", [collapse.advice, collapse.diagnose])
+@pytest.mark.parametrize(("name", "value"), [("eps", 0.0), ("delta", 1.0), ("threshold", -1.0), ("chunk_size", 0)])
+def test_numbers_out_of_range_are_refused_also_where_they_are_not_needed(function, name, value, flow_vae, digits):
+    for vae, x in ((linear_vae(), X), (flow_vae, digits[1][:20])):
+        with pytest.raises(ValueError, match=name):
+            function(vae, x, **{name: value})
+
+
+def test_a_kl_of_other_latents_is_refused():
+    with pytest.raises(ValueError, match=r"kl: expected shape \[n, 3\], received shape \[5, 2\]"):
+        collapse.advice(linear_vae(), X, np.ones((5, 2)))
+
+
+def test_the_chunk_size_of_diagnose_holds_for_the_gap_too(monkeypatch):
+    seen = []
+    report = importlib.import_module("vae_tf.collapse._report")
+    gap = collapse.Gap(np.zeros(2), np.zeros(2))
+    monkeypatch.setattr(report, "amortisation_gap", lambda vae, x, *, seed, chunk_size: seen.append(chunk_size) or gap)
+    for size in (5, 1000):
+        collapse.diagnose(linear_vae(), X[:40], gap_examples=2, chunk_size=size)
+    assert seen == [5, 64]

@@ -7,8 +7,8 @@ import pytest
 from models import SHAPE, make_vae
 
 from vae_tf import evaluation
-from vae_tf.evaluation._importance import Run
-from vae_tf.likelihoods import Categorical, Gaussian, NegativeBinomial, Poisson
+from vae_tf.evaluation._importance import Pass
+from vae_tf.likelihoods import Bernoulli, Categorical, DiscretizedLogistic, Gaussian, NegativeBinomial, Poisson
 
 
 def test_one_column_holds_one_data_set():
@@ -77,5 +77,91 @@ def test_bits_per_dimension_do_not_depend_on_the_scale_of_the_data():
 def test_the_default_chunk_counts_numbers_not_pairs():
     vae = make_vae(Categorical(SHAPE, levels=17), latent_dim=2)
     x = np.zeros((2, *SHAPE), np.float32)
-    assert Run(vae, x, 10, None, 0, False).pairs == 4096 // 17
-    assert Run(vae, x, 10, 7, 0, False).pairs == 7
+    assert Pass(vae, x, 10, None, 0, False).pairs == 4096 // 17
+    assert Pass(vae, x, 10, 7, 0, False).pairs == 7
+
+
+# --- bits of the same images ---------------------------------------------------------------------------------
+
+
+def grey(seed, levels=256):
+    return np.random.default_rng(seed).integers(0, levels, (6, *SHAPE)).astype(np.float32)
+
+
+def small(likelihood):
+    return make_vae(likelihood, latent_dim=2)
+
+
+@pytest.fixture(scope="module")
+def bit_models():
+    """By name a model, and what it sees of whole numbers from 0 to 255."""
+    return {
+        "density": (small(Gaussian(SHAPE, scale=0.2)), lambda x: x / 255),
+        "another density": (small(Gaussian(SHAPE, scale=0.3)), lambda x: x / 255),
+        "mass in [0, 1]": (small(DiscretizedLogistic(SHAPE, levels=256)), lambda x: x / 255),
+        "mass in 0..255": (small(DiscretizedLogistic(SHAPE, levels=None)), lambda x: x),
+        "quantised": (small(Gaussian(SHAPE, scale=0.2, quantised=True, levels=256)), lambda x: x / 255),
+    }
+
+
+def test_the_same_images_stand_in_one_column_in_every_scale_and_type(bit_models):
+    x = grey(0)
+    models = {name: vae for name, (vae, _) in bit_models.items()}
+    data = {name: see(x) for name, (_, see) in bit_models.items()}
+    data["mass in 0..255"] = data["mass in 0..255"].astype(np.uint8)
+    data["another density"] = data["another density"].astype(np.float64)
+    table = evaluation.compare(models, data, quantity="bits_per_dim", num_samples=2, progress=False)
+    assert {name for name, _ in table.rows} == set(models)
+    assert len({estimate.fingerprint for _, estimate in table.rows}) == 1
+
+
+@pytest.mark.parametrize("second", ["another density", "mass in [0, 1]", "mass in 0..255", "quantised"])
+@pytest.mark.parametrize("change", ["others", "order", "one pixel", "fewer"])
+def test_other_images_are_refused_before_anything_is_computed(second, change, bit_models, monkeypatch):
+    x = grey(0)
+    other = {"others": grey(1), "order": x[::-1], "one pixel": x.copy(), "fewer": x[:5]}[change]
+    if change == "one pixel":
+        other[3, 2, 2] = (other[3, 2, 2] + 1) % 256
+    (first_model, first_see), (second_model, second_see) = bit_models["density"], bit_models[second]
+    monkeypatch.setattr(Pass, "accumulate", lambda *arguments: pytest.fail("computed"))
+    with pytest.raises(ValueError, match=r"b beside a: expected .* received the same of other data\. .*same examples"):
+        evaluation.compare(
+            {"a": first_model, "b": second_model},
+            {"a": first_see(x), "b": second_see(other)},
+            quantity="bits_per_dim",
+            num_samples=2,
+        )
+
+
+def test_tables_of_bits_look_at_the_images_too(bit_models):
+    vae, see = bit_models["density"]
+    mass, _ = bit_models["mass in 0..255"]
+    x, other = grey(0), grey(1)
+    bits = evaluation.bits_per_dim(vae, see(x), 2, progress=False)
+    same = evaluation.log_likelihood(mass, x, 2, progress=False).in_bits(mass.likelihood.dims)
+    assert len(evaluation.tabulate({"a": bits, "b": same}).rows) == 2
+    for estimate in (
+        evaluation.bits_per_dim(vae, see(other), 2, progress=False),
+        evaluation.log_likelihood(mass, other, 2, progress=False).in_bits(mass.likelihood.dims),
+    ):
+        with pytest.raises(ValueError, match="of other data"):
+            evaluation.tabulate({"a": bits, "b": estimate})
+
+
+def test_counts_and_binary_images_are_told_apart_too():
+    for vae, x in (
+        (small(Poisson(SHAPE)), np.random.default_rng(0).poisson(3.0, (4, *SHAPE))),
+        (small(Bernoulli(SHAPE)), grey(0, 2)[:4]),
+        (small(Categorical(SHAPE, levels=2)), grey(0, 2)[:4]),
+    ):
+        for quantity in ("bits_per_dim", "log_likelihood", "elbo"):
+            options = {"quantity": quantity, "num_samples": 2, "progress": False}
+            assert evaluation.compare({"a": vae, "b": vae}, {"a": x, "b": x.astype(np.int32)}, **options)
+            with pytest.raises(ValueError, match="of other data"):
+                evaluation.compare({"a": vae, "b": vae}, {"a": x, "b": x[::-1]}, **options)
+
+
+def test_bernoulli_beside_categorical_of_the_same_binary_images():
+    x = grey(0, 2)[:4]
+    models = {"bernoulli": small(Bernoulli(SHAPE)), "categorical": small(Categorical(SHAPE, levels=2))}
+    assert evaluation.compare(models, x, quantity="bits_per_dim", num_samples=2, progress=False)

@@ -181,7 +181,7 @@ def test_the_decoder_never_sees_more_than_a_chunk(monkeypatch):
 
 def test_the_weights_are_those_of_the_moment():
     vae = diagonal_vae()
-    compute = _importance.terms(vae, closed_form=False)
+    compute = _importance.bound_per_draw(vae, closed_form=False)
     noise = np.zeros((1, 2, LATENTS), np.float32)
     before = compute(X[:2], noise).numpy()
     vae.decoder.set_weights([weight + 0.1 for weight in vae.decoder.get_weights()])
