@@ -12,11 +12,11 @@ def test_the_command_line_offers_every_likelihood():
     offered = {cls for cls, _ in LIKELIHOODS.values()}
     base = {likelihoods.Likelihood, likelihoods.PointwiseLikelihood}
     assert offered == {getattr(likelihoods, name) for name in likelihoods.__all__} - base
-    assert list(_train._OPTIONS) != [], "named there too, so that --help needs no TensorFlow"
+    assert list(OPTIONS) != [], "named there too, so that --help needs no TensorFlow"
     counts = {"poisson", "negative_binomial"}
     for name, (_, arguments) in LIKELIHOODS.items():
-        assert set(_train._OPTIONS[name]) == set(arguments) | ({"levels"} if name in counts else set())
-    assert set(_train._OPTIONS) == set(LIKELIHOODS)
+        assert set(OPTIONS[name]) == set(arguments) | ({"levels"} if name in counts else set())
+    assert set(OPTIONS) == set(LIKELIHOODS)
 
 
 @pytest.mark.parametrize("name", LIKELIHOODS)
