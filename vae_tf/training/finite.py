@@ -43,11 +43,16 @@ def check_weights(model: keras.Model, what: str = "Weights", remedy: str = _RETR
 
 
 def _real_variables(model: keras.Model) -> list[Any]:
-    """The weights of the model and then the state of its optimizer, without whole numbers such as a count of steps."""
+    """The weights of the model and the state of its optimizer; not whole numbers, such as a count of steps.
+
+    The state of an objective is left out as well: NaN there says that nothing was measured yet.
+    """
+    own = {id(variable) for variable in getattr(model, "objective_state", {}).values()}
     optimizer = getattr(model, "optimizer", None)
     state = () if optimizer is None else optimizer.variables
     state = state() if callable(state) else state  # a method of keras.optimizers.legacy
-    return [variable for variable in (*model.weights, *state) if tf.as_dtype(variable.dtype).is_floating]
+    measured = [variable for variable in (*model.weights, *state) if id(variable) not in own]
+    return [variable for variable in measured if tf.as_dtype(variable.dtype).is_floating]
 
 
 def _name(variable: Any) -> str:

@@ -5,6 +5,7 @@ import pytest
 from models import binary
 
 from vae_tf import data, likelihoods
+from vae_tf.cli._train import OPTIONS
 from vae_tf.runs.settings import LIKELIHOODS, Settings
 
 
