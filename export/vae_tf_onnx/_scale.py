@@ -1,4 +1,4 @@
-"""What the decoder's output `scale` is: its name, and the standard deviation of x given z that it stands for."""
+"""The scale of a likelihood: its name, and the standard deviation of x given z that it stands for."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class Scale:
     """The scale of a likelihood, in the units of x.
 
     Attributes:
-        symbol: what it is called; sigma where it is the standard deviation.
-        deviation: the standard deviation of x given z over the scale; infinite where there is none.
-        formula: the standard deviation in words.
-        rounded: whether x is rounded to levels; the standard deviation is then that before.
-        mode: how it was chosen, a word or a number; "per_pixel" where the network puts it out.
+        symbol: Name of the scale; sigma where it is the standard deviation.
+        deviation: The standard deviation of x given z over the scale; infinite where there is none.
+        formula: The standard deviation in words.
+        rounded: Whether x is rounded to levels; the standard deviation is then that before.
+        mode: Choice of the scale, a word or a number; "per_pixel" where the network puts it out.
     """
 
     symbol: str
@@ -31,7 +31,7 @@ class Scale:
 
 
 def scale_of(likelihood: Mapping[str, Any]) -> Scale | None:
-    """Of the likelihood in a manifest; None for families without one, and one that is not stated."""
+    """The scale of the likelihood in a manifest; None for families without one, and for one that is not stated."""
     family, parameters = likelihood.get("family"), likelihood.get("parameters", {})
     if family not in _SYMBOLS:
         return None

@@ -179,11 +179,15 @@ class LocationScale(OnGrid):
 
         return warned
 
-    def refit(self, p: tfd.Distribution, x: tf.Tensor, weight: tf.Tensor | None) -> tfd.Distribution:
+    def refit(
+        self, p: tfd.Distribution, x: tf.Tensor, residual: tf.Tensor, weight: tf.Tensor | None
+    ) -> tfd.Distribution:
         """See Likelihood.refit; with "optimal" this is the M-step, and p comes back at the new scale."""
         parameters = self.parameters_of(p)
         before = parameters["scale"]
-        scale = self.scaling.update(x - tf.stop_gradient(self.center(p)), before, weight)
+        scale = self.scaling.update(residual, before, weight)
+        if self.scaling.spread is not self.running_mse:  # else the scale has just moved it
+            super().refit(p, x, residual, weight)
         return p if scale is before else self.from_parameters(parameters | {"scale": scale})
 
     def center(self, p: tfd.Distribution) -> tf.Tensor:

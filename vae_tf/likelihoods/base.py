@@ -111,13 +111,21 @@ class Likelihood(DistributionLayer):
         """
         if not self.trainable:
             return p
-        squared = tf.math.squared_difference(tf.stop_gradient(self.center(p)), x)
         self.update_count.assign_add(1.0)
-        self.average(self.running_mse, mean_of_all(squared, weight, self.running_mse))
-        return self.refit(p, x, weight)
+        return self.refit(p, x, x - tf.stop_gradient(self.center(p)), weight)
 
-    def refit(self, p: tfd.Distribution, x: tf.Tensor, weight: tf.Tensor | None) -> tfd.Distribution:
-        """The part of `update` that a family adds to it; arguments and result as there."""
+    def refit(
+        self, p: tfd.Distribution, x: tf.Tensor, residual: tf.Tensor, weight: tf.Tensor | None
+    ) -> tfd.Distribution:
+        """Moves the running statistics; a family adds its own. Arguments and result are those of `update`.
+
+        Args:
+            p: Output of the decoder for this batch.
+            x: Data of this batch.
+            residual: Differences between x and `center`, `[B, *E]`, without a gradient.
+            weight: Weights of the examples, or None.
+        """
+        self.average(self.running_mse, mean_of_all(tf.square(residual), weight, self.running_mse))
         return p
 
     def center(self, p: tfd.Distribution) -> tf.Tensor:
