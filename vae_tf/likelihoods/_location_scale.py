@@ -90,7 +90,7 @@ class LocationScale(OnGrid):
             )
         scaling.assign(array)
 
-    def calibrate(self, batches: Batches) -> None:
+    def calibrate(self, batches: Batches, *, weights_follow_scale: bool = False) -> None:
         """See Likelihood.calibrate.
 
         "optimal" becomes the square root of the mean squared residual (Gaussian), the mean absolute one (Laplace) or
@@ -107,8 +107,13 @@ class LocationScale(OnGrid):
                     remedy="Set its `trainable` to True first.",
                 )
             )
-        scale, mse = _calibration.maximum_likelihood(self, batches)
-        scaling.assign(np.maximum(scale, self.min_scale))
+        before = self.get_weights()
+        try:
+            scale, mse = _calibration.maximum_likelihood(self, scaling, batches, weights_follow_scale)
+        except BaseException:
+            self.set_weights(before)
+            raise
+        scaling.assign(scale)
         self.running_mse.assign(mse)
         self.update_count.assign(1 / (1 - self.decay))
 
@@ -188,7 +193,7 @@ class LocationScale(OnGrid):
         scale = self.scaling.update(residual, before, weight)
         if self.scaling.spread is not self.running_mse:  # else the scale has just moved it
             super().refit(p, x, residual, weight)
-        return p if scale is before else self.from_parameters(parameters | {"scale": scale})
+        return p if scale is before else self.with_parameters(parameters | {"scale": scale})
 
     def center(self, p: tfd.Distribution) -> tf.Tensor:
         """See Likelihood.center; the location, within the levels where the data are quantised.

@@ -137,15 +137,19 @@ class Likelihood(DistributionLayer):
         rate = tf.maximum(1.0 / self.update_count, 1.0 - self.decay)
         statistic.assign_add(tf.where(tf.math.is_finite(value), rate * (value - statistic), tf.zeros_like(statistic)))
 
-    def calibrate(self, batches: Batches) -> None:
+    def calibrate(self, batches: Batches, *, weights_follow_scale: bool = False) -> None:
         """Sets the scale to its maximum-likelihood value on given data, and `running_mse` to the mean squared residual.
 
         Args:
             batches: Function that goes through all data: an iterable of (p(x|z), x `[B, *E]`, weights `[B]` or None).
-                It is called once, or once for each pass where one does not suffice.
+                It is called once, or once for each pass where one does not suffice, the scale found so far being that
+                of the likelihood.
+            weights_follow_scale: Whether the weights depend on the scale, as importance weights do: then passes are
+                repeated until the scale rests.
 
         Raises:
-            ValueError: For a likelihood that has no scale of its own to set, a frozen one, and data without weight.
+            ValueError: For a likelihood that has no scale of its own to set, a frozen one, data without weight, and a
+                scale that does not come to rest. Nothing has changed then.
         """
         raise ValueError(
             _checks.problem(
