@@ -193,7 +193,7 @@ class LocationScale(OnGrid):
         scale = self.scaling.update(residual, before, weight)
         if self.scaling.spread is not self.running_mse:  # else the scale has just moved it
             super().refit(p, x, residual, weight)
-        return p if scale is before else self.with_parameters(parameters | {"scale": scale})
+        return p if scale is before else self.from_parameters(parameters | {"scale": scale})
 
     def center(self, p: tfd.Distribution) -> tf.Tensor:
         """See Likelihood.center; the location, within the levels where the data are quantised.
