@@ -24,7 +24,6 @@ __all__ = ["VAE"]
 
 _PARTS = ("encoder", "decoder", "prior", "objective")
 _CHUNK = 256
-_MOST_PASSES = 50  # of calibrate, which usually rests after ten
 _EXAMPLES = {"posterior": "posteriors.DiagonalNormal(8)", "likelihood": "likelihoods.Gaussian((28, 28, 1))"}
 
 
@@ -266,12 +265,7 @@ class VAE(TrainedModel):
                 terms, p = bound(self, x, tf.convert_to_tensor(noise.swapaxes(0, 1)), target=target, weight=weight)
                 yield p, repeated(target, count), draw_weights(self.objective, terms.log_weights, weight)
 
-        self.likelihood.calibrate(one_pass)
-        for _ in range(_MOST_PASSES if self.objective.weighs_draws else 0):  # the weights depend on sigma, as in EM
-            before = self.likelihood.scale.numpy()
-            self.likelihood.calibrate(one_pass)
-            if np.allclose(self.likelihood.scale, before, rtol=1e-4, atol=0):
-                break
+        self.likelihood.calibrate(one_pass, weights_follow_scale=self.objective.weighs_draws)
 
     def sample(self, num_samples: int, seed: int | None = None, *, observation_noise: bool = True) -> np.ndarray:
         """Draws x ~ p(x|z), z ~ p(z): `[num_samples, *E]`.

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from vae_tf import _checks
-from vae_tf.likelihoods._scales import Trained
+from vae_tf.likelihoods._scales import Settable, Trained
 from vae_tf.likelihoods.base import Batches
 from vae_tf.likelihoods.levels import Levels
 
@@ -18,28 +18,36 @@ if TYPE_CHECKING:
     from vae_tf.likelihoods._location_scale import LocationScale
 
 _PASSES = 200
-_SETTLED = 1e-6
-_SMALLEST_SLOPE = 0.02
+_SETTLED = 1e-5
+_SLOPES = 0.02, 4.0
 _LONGEST_STRIDE = 3.0
+_TOO_SHORT_FOR_A_SLOPE = 1e-4
 
 
-def maximum_likelihood(likelihood: LocationScale, batches: Batches) -> tuple[np.ndarray, float]:
+def maximum_likelihood(
+    likelihood: LocationScale, scaling: Settable, batches: Batches, weights_follow_scale: bool
+) -> tuple[np.ndarray, float]:
     """The scale that maximises the likelihood of the data, of the shape of `likelihood.scale`, and the mean square.
 
     Where the spread of a residual depends on the scale, the scale is the fixed point of EM steps; for quantised data
     and a trained scale as well, x before it was rounded being what EM fills in. See Likelihood.calibrate.
     """
-    rounded = isinstance(likelihood.grid, Levels) and isinstance(likelihood.scaling, Trained)
+    rounded = isinstance(likelihood.grid, Levels) and isinstance(scaling, Trained)
+    spread_of = _spread_before_rounding if rounded else _spread
     mse = np.array(np.nan)
 
     def step(scale: np.ndarray) -> np.ndarray:
         nonlocal mse
-        mse, spread = _means(likelihood, batches, scale, _spread_before_rounding if rounded else _spread)
+        scaling.assign(scale)
+        mse, spread = _means(likelihood, batches, scale, spread_of)
         return np.maximum(np.maximum(spread, 0.0) ** (1 / likelihood.spread_power), likelihood.min_scale)
 
     scale = likelihood.scale.numpy().astype(np.float64)
-    needs_passes = rounded or likelihood.spread_needs_scale
-    return (_fixed_point(step, scale) if needs_passes else step(scale)), float(mse)
+    if rounded or likelihood.spread_needs_scale or weights_follow_scale:
+        scale = _fixed_point(step, scale)
+    else:
+        scale = step(scale)
+    return np.maximum(scale, likelihood.min_scale), float(mse)
 
 
 def _means(
@@ -103,20 +111,20 @@ def _spread_before_rounding(
 def _fixed_point(step: Callable[[np.ndarray], np.ndarray], scale: np.ndarray) -> np.ndarray:
     """The scale that `step` leaves where it is, elementwise by the secant method on the log of the scale."""
     position = np.log(scale)
-    last_position, last_move = position, np.zeros_like(position)
+    travelled, last_move, slope = np.zeros_like(position), np.zeros_like(position), np.ones_like(position)
     for _ in range(_PASSES):
         move = np.log(step(np.exp(position))) - position
-        travelled = position - last_position
-        slope = np.divide(last_move - move, travelled, out=np.ones_like(move), where=travelled != 0)
-        stride = np.clip(move / np.clip(slope, _SMALLEST_SLOPE, 1.0), -_LONGEST_STRIDE, _LONGEST_STRIDE)
-        last_position, last_move, position = position, move, position + stride
-        if np.abs(stride).max() < _SETTLED:
+        far = np.abs(travelled) > _TOO_SHORT_FOR_A_SLOPE
+        slope = np.where(far, np.clip((last_move - move) / np.where(far, travelled, 1.0), *_SLOPES), slope)
+        travelled, last_move = np.clip(move / slope, -_LONGEST_STRIDE, _LONGEST_STRIDE), move
+        position = position + travelled
+        if np.abs(travelled).max() < _SETTLED:
             return np.exp(position)
     raise ValueError(
         _checks.problem(
             "Calibration",
             expected=f"a scale that settles within {_PASSES} passes over the data",
-            received=f"one that still moves by {np.abs(stride).max():.1g} of itself",
+            received=f"one that still moves by {np.abs(travelled).max():.1g} of itself",
             remedy="Pass more data, or scale='optimal', which needs one pass.",
         )
     )

@@ -90,7 +90,7 @@ class LocationScale(OnGrid):
             )
         scaling.assign(array)
 
-    def calibrate(self, batches: Batches) -> None:
+    def calibrate(self, batches: Batches, *, weights_follow_scale: bool = False) -> None:
         """See Likelihood.calibrate.
 
         "optimal" becomes the square root of the mean squared residual (Gaussian), the mean absolute one (Laplace) or
@@ -107,8 +107,13 @@ class LocationScale(OnGrid):
                     remedy="Set its `trainable` to True first.",
                 )
             )
-        scale, mse = _calibration.maximum_likelihood(self, batches)
-        scaling.assign(np.maximum(scale, self.min_scale))
+        before = self.get_weights()
+        try:
+            scale, mse = _calibration.maximum_likelihood(self, scaling, batches, weights_follow_scale)
+        except BaseException:
+            self.set_weights(before)
+            raise
+        scaling.assign(scale)
         self.running_mse.assign(mse)
         self.update_count.assign(1 / (1 - self.decay))
 
@@ -179,11 +184,15 @@ class LocationScale(OnGrid):
 
         return warned
 
-    def refit(self, p: tfd.Distribution, x: tf.Tensor, weight: tf.Tensor | None) -> tfd.Distribution:
+    def refit(
+        self, p: tfd.Distribution, x: tf.Tensor, residual: tf.Tensor, weight: tf.Tensor | None
+    ) -> tfd.Distribution:
         """See Likelihood.refit; with "optimal" this is the M-step, and p comes back at the new scale."""
         parameters = self.parameters_of(p)
         before = parameters["scale"]
-        scale = self.scaling.update(x - tf.stop_gradient(self.center(p)), before, weight)
+        scale = self.scaling.update(residual, before, weight)
+        if self.scaling.spread is not self.running_mse:  # else the scale has just moved it
+            super().refit(p, x, residual, weight)
         return p if scale is before else self.from_parameters(parameters | {"scale": scale})
 
     def center(self, p: tfd.Distribution) -> tf.Tensor:

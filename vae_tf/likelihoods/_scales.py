@@ -30,6 +30,8 @@ class Scale(abc.ABC):
     """Whether it is the same number for all dimensions and all examples."""
     follows_updates: ClassVar[bool] = False
     """Whether it moves by `update` alone, and not by the optimizer."""
+    spread: tf.Variable | None = None
+    """The running average of the likelihood's `spread`, where the scale is made of it."""
 
     def __init__(self, likelihood: LocationScale) -> None:
         self.likelihood = likelihood
@@ -112,8 +114,8 @@ class PerPixel(Scale):
     def update(self, residual: tf.Tensor, scale: tf.Tensor, weight: tf.Tensor | None) -> tf.Tensor:
         """See Scale.update."""
         now = tf.stop_gradient(scale)
-        self.likelihood.average(self._mean, batch_mean(now, weight, self._mean))
-        self.likelihood.average(self._mean_precision, batch_mean(1 / tf.square(now), weight, self._mean_precision))
+        for statistic, values in ((self._mean, now), (self._mean_precision, 1 / tf.square(now))):
+            self.likelihood.average(statistic, batch_mean(values, weight, statistic))
         return scale
 
     def get_config(self) -> dict[str, Any]:
@@ -136,27 +138,27 @@ class Optimal(Settable):
     """
 
     follows_updates = True
+    spread: tf.Variable
 
     def __init__(self, likelihood: LocationScale) -> None:
         super().__init__(likelihood)
         name = likelihood.spread_name
-        self._spread = likelihood.running_mse if name is None else likelihood.statistic(name, 1.0)
+        self.spread = likelihood.running_mse if name is None else likelihood.statistic(name, 1.0)
 
     @property
     def value(self) -> tf.Tensor:
         """See Scale.value."""
-        return tf.maximum(self.likelihood.scale_from_spread(self._spread), self.likelihood.min_scale)
+        return tf.maximum(self.likelihood.scale_from_spread(self.spread), self.likelihood.min_scale)
 
     def update(self, residual: tf.Tensor, scale: tf.Tensor, weight: tf.Tensor | None) -> tf.Tensor:
         """See Scale.update."""
-        if self.likelihood.spread_name is not None:  # the mean square is updated already, as for every likelihood
-            spread = self.likelihood.spread(residual, self.value)
-            self.likelihood.average(self._spread, mean_of_all(spread, weight, self._spread))
+        spread = self.likelihood.spread(residual, self.value)
+        self.likelihood.average(self.spread, mean_of_all(spread, weight, self.spread))
         return self.value
 
     def assign(self, value: np.ndarray) -> None:
         """See Settable.assign; the next batch moves it as if the average had long stood there."""
-        self._spread.assign(value**self.likelihood.spread_power)
+        self.spread.assign(value**self.likelihood.spread_power)
         self.likelihood.update_count.assign(1 / (1 - self.likelihood.decay))
 
     def get_config(self) -> dict[str, Any]:

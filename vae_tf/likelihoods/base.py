@@ -111,13 +111,21 @@ class Likelihood(DistributionLayer):
         """
         if not self.trainable:
             return p
-        squared = tf.math.squared_difference(tf.stop_gradient(self.center(p)), x)
         self.update_count.assign_add(1.0)
-        self.average(self.running_mse, mean_of_all(squared, weight, self.running_mse))
-        return self.refit(p, x, weight)
+        return self.refit(p, x, x - tf.stop_gradient(self.center(p)), weight)
 
-    def refit(self, p: tfd.Distribution, x: tf.Tensor, weight: tf.Tensor | None) -> tfd.Distribution:
-        """The part of `update` that a family adds to it; arguments and result as there."""
+    def refit(
+        self, p: tfd.Distribution, x: tf.Tensor, residual: tf.Tensor, weight: tf.Tensor | None
+    ) -> tfd.Distribution:
+        """Moves the running statistics; a family adds its own. Arguments and result are those of `update`.
+
+        Args:
+            p: Output of the decoder for this batch.
+            x: Data of this batch.
+            residual: Differences between x and `center`, `[B, *E]`, without a gradient.
+            weight: Weights of the examples, or None.
+        """
+        self.average(self.running_mse, mean_of_all(tf.square(residual), weight, self.running_mse))
         return p
 
     def center(self, p: tfd.Distribution) -> tf.Tensor:
@@ -129,15 +137,19 @@ class Likelihood(DistributionLayer):
         rate = tf.maximum(1.0 / self.update_count, 1.0 - self.decay)
         statistic.assign_add(tf.where(tf.math.is_finite(value), rate * (value - statistic), tf.zeros_like(statistic)))
 
-    def calibrate(self, batches: Batches) -> None:
+    def calibrate(self, batches: Batches, *, weights_follow_scale: bool = False) -> None:
         """Sets the scale to its maximum-likelihood value on given data, and `running_mse` to the mean squared residual.
 
         Args:
             batches: Function that goes through all data: an iterable of (p(x|z), x `[B, *E]`, weights `[B]` or None).
-                It is called once, or once for each pass where one does not suffice.
+                It is called once, or once for each pass where one does not suffice, the scale found so far being that
+                of the likelihood.
+            weights_follow_scale: Whether the weights depend on the scale, as importance weights do: then passes are
+                repeated until the scale rests.
 
         Raises:
-            ValueError: For a likelihood that has no scale of its own to set, a frozen one, and data without weight.
+            ValueError: For a likelihood that has no scale of its own to set, a frozen one, data without weight, and a
+                scale that does not come to rest. Nothing has changed then.
         """
         raise ValueError(
             _checks.problem(

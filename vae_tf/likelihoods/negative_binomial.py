@@ -152,11 +152,13 @@ class NegativeBinomial(Counts):
     def _total(self, x: tf.Tensor) -> tf.Tensor:
         return tf.reduce_sum(tf.cast(x, self.compute_dtype), axis=tuple(range(1, len(self.event_shape) + 1)))
 
-    def refit(self, p: tfd.Distribution, x: tf.Tensor, weight: tf.Tensor | None) -> tfd.Distribution:
+    def refit(
+        self, p: tfd.Distribution, x: tf.Tensor, residual: tf.Tensor, weight: tf.Tensor | None
+    ) -> tfd.Distribution:
         """See Likelihood.refit."""
         if self.library_size:
             self.average(self.running_library, mean_of_all(self._total(x), weight, self.running_library))
-        return p
+        return super().refit(p, x, residual, weight)
 
     def log_mass(self, x: tf.Tensor, parameters: dict[str, tf.Tensor]) -> tf.Tensor:
         """See Counts.log_mass; the Gammas are one Beta, which does not cancel where alpha is small."""

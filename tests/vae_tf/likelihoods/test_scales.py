@@ -10,7 +10,7 @@ import tensorflow as tf
 import tf_keras as keras
 from cases import LIKELIHOODS
 from models import SHAPE, make_vae
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 import vae_tf
 from vae_tf import likelihoods
@@ -386,3 +386,49 @@ def test_levels_have_one_default_and_one_meaning():
 def test_a_student_t_is_not_quantised():
     with pytest.raises(TypeError, match="quantised"):
         StudentT((3,), df=3.0, quantised=True)
+
+
+# --- importance weights that depend on the scale -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("scale", ["optimal", "learned"])
+def test_calibration_with_importance_weights_maximises_their_bound(family, scale):
+    """sum_i log mean_k p(x_i|z_ik) at fixed draws, whose weights are those at the scale itself."""
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(40, 3)).astype(np.float32)
+    means = (x + 0.5 * rng.normal(size=(6, 40, 3))).astype(np.float32)
+    likelihood = FAMILIES[family]((3,), scale=scale)
+
+    def batches():
+        for part in (slice(0, 15), slice(15, 40)):
+            target = np.tile(x[part], (6, 1))
+            p = likelihood(means[:, part].reshape(-1, 3))
+            log_weights = tf.reshape(p.log_prob(target), (6, -1))
+            yield p, target, tf.reshape(tf.nn.softmax(log_weights, axis=0), [-1])
+
+    likelihood.calibrate(batches, weights_follow_scale=True)
+
+    def loss(s):
+        log_prob = LOG_DENSITIES[family](x.astype(np.float64) - means, s).sum(axis=-1)
+        return -np.sum(special.logsumexp(log_prob, axis=0))
+
+    assert float(likelihood.scale) == pytest.approx(best_scale(loss, low=-4.0, high=1.0), rel=1e-4)
+
+
+def test_a_calibration_that_fails_changes_nothing():
+    likelihood = StudentT((4,), df=3.0)
+    likelihood.update(likelihood(MEAN[:9]), DATA[:9])
+    before = weights_of(likelihood)
+    calls = []
+
+    def batches():
+        calls.append(1)
+        if len(calls) == 3:
+            raise OSError("the disk is gone")
+        return [(likelihood(MEAN), DATA, None)]
+
+    with pytest.raises(OSError, match="the disk is gone"):
+        likelihood.calibrate(batches)
+    for old, new in zip(before, weights_of(likelihood), strict=True):
+        np.testing.assert_array_equal(old, new)
