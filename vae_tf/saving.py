@@ -1,4 +1,4 @@
-"""Loading a saved VAE from a file that nobody vouches for: what it names is judged before Keras sees it."""
+"""Loading a saved VAE from a file that need not be trusted: all names in it are checked before Keras sees them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tf_keras.src.saving.serialization_lib import BUILTIN_MODULES
 
 from vae_tf import (
     _checks,
-    linear,  # noqa: F401 - with it come all modules that register a class
+    linear,  # noqa: F401 - its import imports all modules that register a class
 )
 from vae_tf.vae import VAE
 
@@ -42,7 +42,7 @@ _UNEXPORTED = {  # classes of Keras that have no public name, and are saved unde
     ("tf_keras.src.mixed_precision.loss_scale_optimizer", "LossScaleOptimizerV3"),
 }
 _NOT_YOURS = {*sys.stdlib_module_names, "keras", "tensorflow", "tensorflow_probability", "tf_keras", "vae_tf"}
-_NOT_YOURS -= {"builtins"}  # where Keras says that all functions live
+_NOT_YOURS -= {"builtins"}  # Keras says of every function that it is in this module
 _KINDS = (
     keras.layers.Layer, keras.optimizers.Optimizer, keras.optimizers.legacy.Optimizer, keras.losses.Loss,
     keras.optimizers.schedules.LearningRateSchedule, keras.initializers.Initializer, keras.metrics.Metric,
@@ -61,20 +61,21 @@ _AVOID = "It may run code or read files. Build the model from other layers, or f
 def load(path: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None) -> VAE:
     """The VAE saved in a `.keras` file, compiled and ready to be trained on.
 
-    Use it instead of `keras.models.load_model` for files that come from others: that function imports any
-    module that a file names and, in safe mode too, can be made to run code from it. Here the configuration is
-    read first, and refused unless all it names is a public class or built-in function of tf_keras, a class of
-    vae_tf, or in `custom_objects`: no `Lambda`, no TensorFlow operation as a layer (`2 * x` on Keras inputs),
-    no lookup layer, no assets, no weights outside the file. Neither memory nor time is bounded.
+    Use it instead of `keras.models.load_model` for files that come from others. That function imports any module that
+    a file names and can be made to run code from the file, even in safe mode. This one reads the configuration first.
+    It refuses a file unless everything that the configuration names is a public class or built-in function of
+    tf_keras, a class of vae_tf, or in `custom_objects`. So a file may contain no `Lambda`, no TensorFlow operation as
+    a layer (`2 * x` on Keras inputs), no lookup layer, no assets and no weights outside the file. Neither memory nor
+    time is bounded.
 
     Args:
-        path: the file.
-        custom_objects: classes and functions of yours by the name they are registered under: "package>Name",
-            or "Name" if they are not. They are trusted with whatever the file passes to them.
+        path: Path of the file.
+        custom_objects: Classes and functions of yours, by the name under which they are registered: "package>Name", or
+            "Name" if they are not registered. They are trusted with whatever the file passes to them.
 
     Raises:
-        FileNotFoundError: where there is no such file.
-        ValueError: for a file that is refused or broken, or that holds no VAE.
+        FileNotFoundError: If there is no such file.
+        ValueError: For a file that is refused or broken, or that holds no VAE.
     """
     source, custom = Path(path), dict(custom_objects or {})
     if not source.exists():
@@ -83,7 +84,7 @@ def load(path: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None 
     if source.suffix != ".keras" or not zipfile.is_zipfile(source):
         raise _refusal(source, "a zip file named *.keras", "another kind", "Save models by vae.save('x.keras').")
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder, "model.keras")  # what is judged is what is loaded, whoever writes to the path
+        copy = Path(folder, "model.keras")  # the file that is checked is the file that is loaded, even if path changes
         shutil.copyfile(source, copy)
         _check_objects(source, _configuration(source, copy), custom)
         _check_weights(source, copy)
@@ -96,7 +97,7 @@ def load(path: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None 
 
 
 def _configuration(source: Path, copy: Path) -> dict[str, Any]:
-    """The JSON of the model, from an archive of exactly the members that `vae.save` writes."""
+    """The configuration of the model, from an archive that has exactly the members that `vae.save` writes."""
     with _reading(source), zipfile.ZipFile(copy) as archive:
         members = sorted(archive.namelist())
         config = json.loads(archive.read("config.json")) if members == _MEMBERS else {}
@@ -108,7 +109,7 @@ def _configuration(source: Path, copy: Path) -> dict[str, Any]:
 
 
 def _check_weights(source: Path, copy: Path) -> None:
-    """Refuses weights that HDF5 would fetch from other files."""
+    """Refuses weights that HDF5 would read from other files."""
     outside: list[str] = []
 
     def look(name: str, link: Any) -> None:
@@ -126,7 +127,7 @@ def _check_weights(source: Path, copy: Path) -> None:
 
 
 def _check_objects(source: Path, config: dict[str, Any], custom: dict[str, Any]) -> None:
-    """Refuses a configuration that names a class or function of which nobody knows what it does."""
+    """Refuses a configuration that names an unknown class or function."""
     for key, value in _values(config):
         if isinstance(value, str) and not _is_known_string(key, value, custom):
             received, remedy = f"{key}={value!r}", _ALLOW.format(value)
@@ -142,7 +143,7 @@ def _check_objects(source: Path, config: dict[str, Any], custom: dict[str, Any])
 
 
 def _values(config: Any) -> Iterator[tuple[str, Any]]:
-    """All values, however deep, each with its key; those of a list or of a dict of choices have its key."""
+    """All values at any depth, each with its key. Items of a list or of a dict of choices get the key of the whole."""
     stack = [("", config)]
     while stack:
         key, value = stack.pop()
@@ -155,11 +156,11 @@ def _values(config: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _is_known(entry: dict[str, Any], custom: dict[str, Any]) -> bool:
-    """Whether each way that Keras has from this entry to an object leads to one that is safe to call."""
+    """Whether every object that Keras could find for this entry is safe to call."""
     if entry["class_name"] in ("__tensor__", "__numpy__", "__bytes__"):
         return set(entry) == {"class_name", "config"}
     if not {*_NAMES, "config"} <= set(entry):
-        return False  # the old format: Keras would search all that one of its modules imported
+        return False  # in the old format Keras would search everything that one of its modules has imported
     module, name, registered = (entry[part] for part in _NAMES)
     if not isinstance(name, str) or not all(isinstance(part, str | None) for part in (module, registered)):
         return False
@@ -183,7 +184,7 @@ def _is_known_function(name: Any, custom: dict[str, Any]) -> bool:
 
 
 def _is_known_string(key: str, name: str, custom: dict[str, Any]) -> bool:
-    """Whether a string is mere text, or a name under which Keras finds something that is safe to call."""
+    """Whether a string is mere text, or a name for which Keras finds an object that is safe to call."""
     found = keras.saving.get_registered_object(name, custom)
     if found is not None:
         return _is_trusted(name, found, custom)
@@ -192,13 +193,13 @@ def _is_known_string(key: str, name: str, custom: dict[str, Any]) -> bool:
 
 
 def _is_trusted(name: str, found: Any, custom: dict[str, Any]) -> bool:
-    """Whether an object that Keras finds under a registered name is the caller's or ours."""
+    """Whether an object that Keras finds under a registered name belongs to the caller or to vae_tf."""
     ours = keras.saving.get_custom_objects().get(name) if name.startswith("vae_tf>") else None
     return found is custom.get(name) or found is ours
 
 
 def _builtin_class(module: str | None, name: str) -> Any:
-    """The public class of Keras by this name, unless it can run code or read files; None for all others."""
+    """The public class of Keras with this name, or None if there is none or it can run code or read files."""
     if (module, name) in _UNEXPORTED:
         return getattr(sys.modules[str(module)], name)
     found = get_symbol_from_name(f"{module}.{name}") if module in _MODULES and name.isidentifier() else None
@@ -207,14 +208,14 @@ def _builtin_class(module: str | None, name: str) -> Any:
 
 
 def _is_builtin_function(name: str) -> bool:
-    """Whether the first thing of this name in the modules that Keras searches is a function, and not theirs."""
+    """Whether the first object with this name in the modules that Keras searches is a function other than `get` etc."""
     found = filter(None, (get_symbol_from_name(f"keras.{module}.{name}") for module in BUILTIN_MODULES))
     return inspect.isfunction(next(found, None)) and name not in ("get", "serialize", "deserialize")
 
 
 @contextlib.contextmanager
 def _reading(source: Path) -> Iterator[None]:
-    """Turns whatever a broken file raises into one ValueError."""
+    """A context that turns every error of a broken file into one ValueError."""
     try:
         yield
     except _BROKEN as error:

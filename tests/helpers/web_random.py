@@ -1,4 +1,4 @@
-"""What page/random.js documents, in Python: mulberry32 and the noise made of it."""
+"""The generator that page/random.js documents, in Python: mulberry32 and the noise made from it."""
 
 import math
 

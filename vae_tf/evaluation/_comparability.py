@@ -1,4 +1,4 @@
-"""What a log-probability is relative to, and which of them may stand beside each other."""
+"""The scale that a log-probability refers to, and the rule for which of them may stand beside each other."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ Quantity = Literal["elbo", "log_likelihood", "bits_per_dim"]
 Measure = Literal["density", "mass"]
 QUANTITIES = ("elbo", "log_likelihood", "bits_per_dim")
 
-_OFF_LEVEL = 1e-2  # of a level: above what float32 rounds k / 65535 by
-_BLOCK = 1024  # examples whose levels are checked at a time
+_OFF_LEVEL = 1e-2  # of the distance between levels: more than the rounding of k / 65535 to float32
+_BLOCK = 1024  # number of examples whose levels are checked at a time
 _BITS = 'Compare quantity="bits_per_dim", which adds the scale of the data to each.'
 _LEVELS = "Compare models of data with the same number of levels."
 
 
 @dataclass(frozen=True)
 class Scale:
-    """What a number is relative to.
+    """The data and units that a number refers to.
 
     Attributes:
-        measure: whether the model gives the data a density or a mass.
-        text: the values that the data take, in words.
-        levels: how many values a dimension has, where they are levels; None for densities and counts.
-        fingerprint: of the data themselves.
+        measure: Whether the model gives the data a density or a mass.
+        text: The values that the data take, in words.
+        levels: Number of values that a dimension takes, where they are levels; None for densities and counts.
+        fingerprint: Checksum of the data themselves.
     """
 
     measure: Measure
@@ -42,7 +42,7 @@ class Scale:
 
 
 def check_comparable(quantity: Quantity, scales: Mapping[str, Scale]) -> None:
-    """Raises ValueError, naming two sides, where the models' numbers do not belong in one column."""
+    """Raises a ValueError that names two models if their numbers do not belong in one column."""
     bits = quantity == "bits_per_dim"
     (first, expected), *others = scales.items()
     for name, scale in others:
@@ -63,12 +63,12 @@ def check_comparable(quantity: Quantity, scales: Mapping[str, Scale]) -> None:
 
 @dataclass(frozen=True)
 class Dequantised:
-    """Levels `low + (high - low) k / (L - 1)`, spread evenly: `low + (high - low) (k + u) / L`, u in [0, 1).
+    """The map of levels `low + (high - low) k / (L - 1)` to numbers `low + (high - low) (k + u) / L`, u in [0, 1).
 
     Attributes:
-        levels: L.
-        low: the lowest level.
-        high: the highest.
+        levels: Number of levels L.
+        low: The lowest level.
+        high: The highest level.
     """
 
     levels: int
@@ -77,24 +77,24 @@ class Dequantised:
 
     @property
     def bits(self) -> float:
-        """What is added to the bits per dimension of the density: -log2 of the width of a bin."""
+        """The number that is added to the bits per dimension of the density: -log2 of the width of a bin."""
         return math.log2(self.levels / (self.high - self.low))
 
     @property
     def text(self) -> str:
-        """What is added, in words."""
+        """A description of the number that is added."""
         if (self.low, self.high) == (0, 1):
             return f"log2({self.levels}) bits, for x = (k + u)/{self.levels}"
         width = f"{self.high - self.low:g}"
         return f"log2({self.levels}/{width}) bits, for x = {self.low:g} + {width} (k + u)/{self.levels}"
 
     def check(self, x: np.ndarray) -> None:
-        """Raises ValueError where `x` holds anything but these levels."""
+        """Raises a ValueError if `x` holds anything but these levels."""
         for start in range(0, len(x), _BLOCK):
             self._index(x[start : start + _BLOCK])
 
     def spread(self, x: np.ndarray, u: np.ndarray) -> np.ndarray:
-        """The dequantised data, float64."""
+        """The dequantised data, float64, for noise u in [0, 1)."""
         return self.low + (self.high - self.low) * (self._index(x) + u) / self.levels
 
     def _index(self, x: np.ndarray) -> np.ndarray:
@@ -114,15 +114,15 @@ class Dequantised:
 
 
 def scale_of(likelihood: Likelihood, x: np.ndarray, bins: Dequantised | None = None) -> Scale:
-    """What log p(x|z) of these data is relative to.
+    """The scale that log p(x|z) of these data refers to.
 
     Args:
-        likelihood: of the model.
-        x: data `[n, *E]`.
-        bins: in bits: the levels from which a density is going to be dequantised; None in nats.
+        likelihood: Likelihood of the model.
+        x: Data `[n, *E]`.
+        bins: For numbers in bits, the levels that will be dequantised for a density; None for numbers in nats.
 
     Raises:
-        ValueError: for a Bernoulli in bits of other data than 0 and 1.
+        ValueError: For a Bernoulli in bits, if the data are not all 0 and 1.
     """
     fingerprint = zlib.crc32(np.ascontiguousarray(x, np.float32).data)
     if likelihood.measure == "density":
@@ -151,7 +151,7 @@ def _binary_scale(x: np.ndarray, fingerprint: int, *, required: bool) -> Scale:
 
 
 def _range(x: np.ndarray) -> str:
-    """The interval that data of this range usually are scaled to."""
+    """The usual interval that contains the data, such as [0, 1], or else the range of the data itself."""
     low, high = float(np.min(x)), float(np.max(x))
     for a, b in ((0, 1), (-1, 1), (0, 255)):
         if a <= low and high <= b:

@@ -19,16 +19,16 @@ class Estimate:
     """A quantity for each of n examples, with its Monte-Carlo error, unit and convention.
 
     Attributes:
-        values: `[n]` float64, in `unit`.
-        standard_errors: of each value over the draws of z, `[n]`; nan for a single draw.
+        values: Value of each example, `[n]` float64, in `unit`.
+        standard_errors: Standard error of each value over the draws of z, `[n]`; nan for a single draw.
         quantity: "elbo", "log_likelihood" or "bits_per_dim".
         unit: "nats per example" or "bits per dimension".
-        measure: whether the model gives the data a density or a mass.
-        data_scale: what the numbers are relative to, such as "[0, 1], density" or "256 levels in [0, 1]".
-        num_samples: draws of z for each example.
-        convention: what was added.
-        levels: how many values a dimension has, where they are levels.
-        fingerprint: of the data themselves.
+        measure: Whether the model gives the data a density or a mass.
+        data_scale: Scale of the data that the numbers refer to, such as "[0, 1], density" or "256 levels in [0, 1]".
+        num_samples: Number of draws of z for each example.
+        convention: Description of the number that was added, or of the way in which the KL was computed.
+        levels: Number of values that a dimension takes, where they are levels.
+        fingerprint: Checksum of the data themselves.
     """
 
     values: np.ndarray
@@ -44,7 +44,7 @@ class Estimate:
 
     @property
     def scale(self) -> Scale:
-        """What the numbers are relative to."""
+        """The data and units that the numbers refer to."""
         return Scale(self.measure, self.data_scale, self.levels, self.fingerprint)
 
     @property
@@ -56,14 +56,14 @@ class Estimate:
     def standard_error(self) -> float:
         """Standard error of `mean`, in `unit`: sd(values) / sqrt(n), which includes the Monte-Carlo noise.
 
-        That of the draws alone where there is one example.
+        For a single example it is the standard error over the draws of z.
         """
         if len(self.values) == 1:
             return float(self.standard_errors[0])
         return float(np.std(self.values, ddof=1) / math.sqrt(len(self.values)))
 
     def in_bits(self, dims: int) -> Estimate:
-        """A log-likelihood in bits per dimension of an example of `dims` of them; nothing is added."""
+        """The same log-likelihood in bits per dimension, for examples of `dims` dimensions. Nothing is added."""
         unit = dims * math.log(2)
         values, errors = -self.values / unit, self.standard_errors / unit
         return replace(self, values=values, standard_errors=errors, quantity="bits_per_dim", unit=BITS)
@@ -72,7 +72,7 @@ class Estimate:
         return f"{self.mean:.4f} +- {self.standard_error:.4f} {self.unit}"
 
     def cells(self) -> list[str]:
-        """What a table shows: value, standard error, unit, examples, draws, data, what was added."""
+        """The cells of a table's row: value, standard error, unit, examples, draws, data, and what was added."""
         numbers = [f"{self.mean:.4f}", f"{self.standard_error:.4f}", self.unit]
         return [*numbers, f"{len(self.values)}", f"{self.num_samples}", self.data_scale, self.convention]
 
@@ -86,7 +86,7 @@ class Comparison:
 
     Attributes:
         quantity: "elbo", "log_likelihood" or "bits_per_dim".
-        rows: (name, estimate).
+        rows: Pairs (name, estimate).
     """
 
     quantity: Quantity
@@ -108,11 +108,11 @@ class Comparison:
 def tabulate(estimates: Mapping[str, Estimate]) -> Comparison:
     """The table of these estimates by name, best first.
 
-    In nats per example all of them must be densities or all masses, of the same data. In bits per dimension
-    a density dequantised to L levels and a mass on L levels stand in one column.
+    In nats per example all of them must be densities, or all of them masses, of the same data. In bits per dimension
+    a density dequantised from L levels and a mass on L levels may stand in one column.
 
     Raises:
-        ValueError: for estimates that do not belong in one column, or none.
+        ValueError: If there are no estimates, or they do not belong in one column.
     """
     if not estimates:
         raise ValueError(_checks.problem("Table", expected="at least one", received="none", remedy="Name a model."))
@@ -138,7 +138,7 @@ def _same_quantity(quantities: Mapping[str, Quantity]) -> Quantity:
 
 
 def aligned(lines: Iterable[Sequence[str]]) -> str:
-    """A text table: columns of numbers to the right, others to the left."""
+    """A text table in which columns of numbers are aligned to the right, and all others to the left."""
     columns = list(zip(*lines, strict=True))
     padded = []
     for column in columns:

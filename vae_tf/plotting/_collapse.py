@@ -1,4 +1,4 @@
-"""The latents: what they carry, and what the bound loses."""
+"""Pictures of the latents, of the information that they carry, and of the gap between ELBO and log p(x)."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def active_units(variances: np.ndarray, threshold: float = 0.01) -> Figure:
     """The variance over the data of each latent's posterior mean, largest first, against the threshold.
 
     Args:
-        variances: `[D]`.
-        threshold: above which a latent is active.
+        variances: Variance of the posterior mean of each latent, `[D]`.
+        threshold: Variance above which a latent is active.
     """
     values, active = np.sort(variances)[::-1], int(np.sum(variances > threshold))
     floor = min(value for value in (*values, threshold, 1.0) if value > 0) / 3
@@ -66,8 +66,8 @@ def collapse_curve(eps: np.ndarray, share: np.ndarray) -> Figure:
     """The share of (eps, delta)-collapsed latents as a function of eps.
 
     Args:
-        eps: `[m]`, in nats.
-        share: `[m]`, in [0, 1].
+        eps: Thresholds of the KL, `[m]`, in nats.
+        share: Share of collapsed latents at each threshold, `[m]`, in [0, 1].
     """
     figure, ax = new_axes()
     ax.step(eps, share, where="post")
@@ -82,13 +82,13 @@ def collapse_curve(eps: np.ndarray, share: np.ndarray) -> Figure:
 def information(
     mutual_information: float, aggregate_kl: float, error: float = 0.0, log_n: float | None = None
 ) -> Figure:
-    """The rate as one bar: mutual information, then the KL of the aggregate posterior.
+    """The rate as one bar of two parts: the mutual information, then the KL of the aggregate posterior.
 
     Args:
-        mutual_information: in nats.
-        aggregate_kl: in nats.
-        error: standard error of where the two meet, in nats.
-        log_n: the logarithm of the number of examples, which bounds the mutual information.
+        mutual_information: Mutual information in nats.
+        aggregate_kl: KL of the aggregate posterior in nats.
+        error: Standard error of the point where the two parts meet, in nats.
+        log_n: Logarithm of the number of examples, which bounds the mutual information.
     """
     figure, ax = new_axes((6.5, 2.4))
     ax.barh(0, mutual_information, label=f"I(x; z) = {mutual_information:.3g}", color="C0", xerr=error or None)
@@ -102,11 +102,11 @@ def information(
 
 
 def gaps(amortisation: np.ndarray, approximation: np.ndarray) -> Figure:
-    """log p(x) - ELBO of each example, stacked: what the encoder costs, and what the posterior's family costs.
+    """log p(x) - ELBO of each example, in two stacked parts: the approximation gap, and the amortisation gap on it.
 
     Args:
-        amortisation: in nats, `[n]`.
-        approximation: in nats, `[n]`.
+        amortisation: Amortisation gap in nats, `[n]`: the part that the encoder costs.
+        approximation: Approximation gap in nats, `[n]`: the part that the posterior's family costs.
     """
     order = np.argsort(-(amortisation + approximation))
     figure, ax = new_axes()
@@ -124,7 +124,7 @@ def units_history(history: Mapping[str, Sequence[float]]) -> Figure:
     """Active and collapsed units by epoch, and the KL of the most and of the least used latent.
 
     Args:
-        history: what `fit(...).history` holds after training with `callbacks.CollapseMonitor`.
+        history: The dictionary `fit(...).history` after training with `callbacks.CollapseMonitor`.
     """
     with_kl = "kl_max" in history
     figure = Figure(figsize=(8.5 if with_kl else 5, 3.4), layout="constrained")

@@ -1,4 +1,4 @@
-"""A run: its loss, its sigma, its images."""
+"""Pictures of a training run: its loss, its sigma, its images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def curves(history: Mapping[str, Sequence[float]]) -> Figure:
     """The loss in nats per example, and sigma beside the residual, by epoch.
 
     Args:
-        history: what `fit(...).history` holds; `val_loss`, `sigma` and `rmse` are drawn where they are there.
+        history: The dictionary `fit(...).history`; `val_loss`, `sigma` and `rmse` are drawn if it has them.
     """
     figure = Figure(figsize=(10, 3.8), layout="constrained")
     with_scale = "sigma" in history
@@ -48,7 +48,7 @@ def reconstructions(x: np.ndarray, mean: np.ndarray) -> Figure:
 
 
 def samples(mean: np.ndarray, draws: np.ndarray) -> Figure:
-    """Draws from the prior, `[n, H, W, C]` each: their mean E[x|z] beside x ~ p(x|z), noise included."""
+    """Samples from the model, `[n, H, W, C]` each: the means E[x|z] beside draws x ~ p(x|z), noise included."""
     figure = Figure(figsize=(8, 4.3), layout="constrained")
     titles = ("E[x|z], z ~ p(z)", "x ~ p(x|z), the same z, with the noise of sigma")
     for ax, images, title in zip(figure.subplots(1, 2), (mean, draws), titles, strict=True):
@@ -58,13 +58,13 @@ def samples(mean: np.ndarray, draws: np.ndarray) -> Figure:
 
 
 def overview(history: Mapping[str, Sequence[float]], x: np.ndarray, mean: np.ndarray, draws: np.ndarray) -> Figure:
-    """A run in one picture: loss, sigma (where there is one) and residual, reconstructions, and samples.
+    """A run in one picture: loss, sigma (if there is one) and residual, reconstructions, and samples.
 
     Args:
-        history: as for `curves`, with `rmse`.
-        x: images `[n, H, W, C]`.
-        mean: their reconstructions, `[n, H, W, C]`.
-        draws: samples `[m, H, W, C]`.
+        history: A history as for `curves`, with `rmse`.
+        x: Images `[n, H, W, C]`.
+        mean: Reconstructions of these images, `[n, H, W, C]`.
+        draws: Samples `[m, H, W, C]`.
     """
     figure = Figure(figsize=(12, 3.2), layout="constrained")
     loss, sigma, pairs, samples_ax = figure.subplots(1, 4, width_ratios=(1.2, 1.2, 1, 1))
@@ -81,7 +81,7 @@ def overview(history: Mapping[str, Sequence[float]], x: np.ndarray, mean: np.nda
 
 
 def image_grid(ax: Axes, images: np.ndarray, *, columns: int | None = None) -> None:
-    """Draws images `[n, H, W, C]` in [0, 1] (clipped) as one grid, a pixel of white between them."""
+    """Draws images `[n, H, W, C]`, clipped to [0, 1], as one grid with a white pixel between them."""
     n, height, width, channels = images.shape
     columns = columns or int(np.ceil(np.sqrt(n)))
     rows = -(-n // columns)

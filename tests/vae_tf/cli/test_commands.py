@@ -1,4 +1,4 @@
-"""The command line, from recipe to run folder."""
+"""The commands of `vae-tf`, from a recipe to a run folder."""
 
 import csv
 import functools
