@@ -82,7 +82,7 @@ class Settings:
         return replace(self, levels=data.levels(data.load(self.data)[0])) if needed and self.levels is None else self
 
     def images(self) -> tuple[np.ndarray, np.ndarray]:
-        """Training and test images, `[n, H, W, C]` float32, as the likelihood takes them; the settings must be resolved."""
+        """Training and test images, `[n, H, W, C]` float32, as the likelihood takes them; for resolved settings."""
         train, test = data.load(self.data)
         peak = np.float32(self.peak)
         return (train, test) if peak == 1 else (np.rint(train * peak), np.rint(test * peak))
