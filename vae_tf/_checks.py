@@ -10,7 +10,7 @@ from typing import Any
 
 
 def problem(what: str, *, expected: str, received: object, remedy: str) -> str:
-    """The text of an error: what is wrong, what was expected, what came, what to do."""
+    """The text of an error: the thing that is wrong, what was expected, what came instead, and what to do."""
     return f"{what}: expected {expected}, received {received}. {remedy}"
 
 
@@ -63,10 +63,10 @@ def positive_float_or_word(name: str, value: Any, words: Iterable[str], *, remed
     """`value` as a finite float above 0 or as one of the words, or a ValueError that names `name`.
 
     Args:
-        name: of the argument.
-        value: what was given.
-        words: that may stand for a number.
-        remedies: for a number that will not do, and for a word that is none of them.
+        name: Name of the argument.
+        value: The value that the caller gave.
+        words: The words that may stand for a number.
+        remedies: Two remedies: one for a number that will not do, one for a word that is none of `words`.
     """
     if not isinstance(value, str):
         return positive_float(name, value, remedies[0])
@@ -108,7 +108,7 @@ def shape(name: str, value: Any) -> tuple[int, ...]:
 
 
 def one_of(name: str, value: object, allowed: Iterable[str]) -> None:
-    """A ValueError that lists the words, where `value` is none of them."""
+    """Raises a ValueError that lists the allowed words unless `value` is one of them."""
     words = list(allowed)
     if value not in words:
         expected = "one of " + ", ".join(map(repr, words))

@@ -25,7 +25,7 @@ class DistributionLayer(tfp.layers.DistributionLambda):
 
     Args:
         event_shape: Shape of one example, without the batch axis; a number d is `(d,)`.
-        **kwargs: `name`, `dtype` and `trainable`, as for every Keras layer.
+        **kwargs: `name`, `dtype` and `trainable`, as of every Keras layer.
     """
 
     def __init__(self, event_shape: int | tuple[int, ...], **kwargs: Any) -> None:
@@ -47,7 +47,7 @@ class DistributionLayer(tfp.layers.DistributionLambda):
 
     @abc.abstractmethod
     def distribution(self, parameters: dict[str, tf.Tensor]) -> tfd.Distribution:
-        """The distribution with these parameters, its event the whole example."""
+        """The distribution with these parameters. Its event is the whole example."""
 
     def build(self, input_shape: Any) -> None:
         """Checks that the network puts out as many numbers as the distribution has parameters."""
@@ -78,7 +78,7 @@ class DistributionLayer(tfp.layers.DistributionLambda):
 
     @staticmethod
     def parameters_of(distribution: tfd.Distribution) -> dict[str, tf.Tensor]:
-        """The `parameters` behind a distribution that a model ending in such a layer returned."""
+        """The `parameters` of a distribution that was returned by a model whose last layer is of this kind."""
         return dict(distribution.layer_parameters)
 
     def get_config(self) -> dict[str, Any]:

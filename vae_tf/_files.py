@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Writing files in such a way that a reader finds either the whole file or none."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """A path beside `path`, of the same suffix, that takes its place when the block ends well."""
+    """A context with a draft path beside `path`. The draft replaces `path` when the block ends without an error."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as scratch:

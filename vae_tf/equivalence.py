@@ -1,6 +1,6 @@
-"""From a recipe ("MSE + KL") to the sigma it hides, and back. Needs numpy only.
+"""From a recipe ("MSE + KL") to the sigma that it hides, and back. The module needs numpy only.
 
-A recipe minimises `a * E + c * KL`: E is the squared (or absolute) error and KL the divergence, both
+A recipe minimises `a * E + c * KL`. E is the squared (or absolute) error and KL the divergence, both
 summed over dimensions; `reduction="mean"` makes a = 1/dims, `kl_reduction="mean"` divides c by latent_dim.
 Dividing by c leaves the minimum where it is, so the recipe is the bound of a likelihood with
 
@@ -31,9 +31,9 @@ class PointwiseLoss:
     """`-log_prob == scale_factor * pointwise + constant`, in nats per example.
 
     Attributes:
-        loss: the pointwise loss: "mse" (squared error), "mae" or "bce", summed over the dimensions.
-        scale_factor: what multiplies that sum; for a Gaussian 1/(2 sigma^2).
-        constant: what is left, in nats per example.
+        loss: The pointwise loss: "mse" (squared error), "mae" or "bce", summed over the dimensions.
+        scale_factor: Factor of that sum; for a Gaussian 1/(2 sigma^2).
+        constant: The rest of `-log_prob`, in nats per example.
     """
 
     loss: Loss
@@ -43,15 +43,15 @@ class PointwiseLoss:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A loss as people write it: pointwise loss, how it is reduced over dimensions, weight of the KL.
+    """A loss as people write it: a pointwise loss, its reduction over the dimensions, and a weight of the KL.
 
     Attributes:
         loss: "mse", "mae" or "bce".
-        reduction: over the `dims` dimensions of an example, "sum" or "mean".
-        kl_weight: what multiplies the KL.
-        dims: number of dimensions of one example.
-        kl_reduction: over the latents, "sum" or "mean".
-        latent_dim: number of latents; needed for `kl_reduction="mean"` only.
+        reduction: Reduction of the loss over the `dims` dimensions of an example, "sum" or "mean".
+        kl_weight: Factor of the KL.
+        dims: Number of dimensions of one example.
+        kl_reduction: Reduction of the KL over the latents, "sum" or "mean".
+        latent_dim: Number of latents; needed for `kl_reduction="mean"` only.
     """
 
     loss: Loss
@@ -95,14 +95,14 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Implied:
-    """The likelihood a recipe implies beside a KL of weight 1.
+    """The likelihood that a recipe implies beside a KL of weight 1.
 
     Attributes:
         family: "Gaussian" or "Laplace".
-        scale: its scale parameter in the units of the data: sigma, or Laplace's b.
-        sigma: its standard deviation in the units of the data: sigma, or sqrt(2) b.
-        scale_factor: what multiplies the summed error: 1/(2 sigma^2), or 1/b.
-        beta: the KL weight that a likelihood of scale 1 would need for the same trade-off.
+        scale: Its scale parameter in the units of the data: sigma, or Laplace's b.
+        sigma: Its standard deviation in the units of the data: sigma, or sqrt(2) b.
+        scale_factor: Factor of the summed error: 1/(2 sigma^2), or 1/b.
+        beta: The KL weight that a likelihood of scale 1 would need for the same trade-off.
     """
 
     family: Literal["Gaussian", "Laplace"]
@@ -125,14 +125,14 @@ def from_recipe(
 
     Args:
         loss: "mse" or "mae".
-        reduction: how the loss is reduced over the dimensions of an example, "sum" or "mean".
-        dims: number of dimensions of one example, 784 for 28 x 28.
-        kl_weight: what multiplies the KL.
-        kl_reduction: how the KL is reduced over the latents, "sum" or "mean".
-        latent_dim: number of latents; needed for `kl_reduction="mean"`.
+        reduction: Reduction of the loss over the dimensions of an example, "sum" or "mean".
+        dims: Number of dimensions of one example, 784 for 28 x 28.
+        kl_weight: Factor of the KL.
+        kl_reduction: Reduction of the KL over the latents, "sum" or "mean".
+        latent_dim: Number of latents; needed for `kl_reduction="mean"`.
 
     Raises:
-        ValueError: for "bce", which has no scale, and for weights, counts or words that mean nothing.
+        ValueError: For "bce", which has no scale, and for weights, counts or words that mean nothing.
     """
     _refuse_bce(loss)
     recipe = Recipe(loss, reduction, kl_weight, dims, kl_reduction, latent_dim)
@@ -154,19 +154,19 @@ def to_recipe(
     latent_dim: int | None = None,
     beta: float = 1.0,
 ) -> Recipe:
-    """The recipe, its `kl_weight` above all, that trains a likelihood of this scale.
+    """The recipe that trains a likelihood of this scale; its `kl_weight` is the number to look for.
 
     Args:
-        scale: sigma for "mse", Laplace's b for "mae", in the units of the data.
-        dims: number of dimensions of one example.
+        scale: Sigma for "mse", Laplace's b for "mae", in the units of the data.
+        dims: Number of dimensions of one example.
         loss: "mse" or "mae".
-        reduction: how the loss is to be reduced over the dimensions of an example.
-        kl_reduction: how the KL is to be reduced over the latents.
-        latent_dim: number of latents; needed for `kl_reduction="mean"`.
-        beta: weight of the KL beside the likelihood; 1 is the evidence lower bound.
+        reduction: Reduction of the loss over the dimensions of an example, "sum" or "mean".
+        kl_reduction: Reduction of the KL over the latents, "sum" or "mean".
+        latent_dim: Number of latents; needed for `kl_reduction="mean"`.
+        beta: Weight of the KL beside the likelihood; 1 is the evidence lower bound.
 
     Raises:
-        ValueError: as `from_recipe`.
+        ValueError: As `from_recipe` does.
     """
     _refuse_bce(loss)
     scale = _checks.positive_float("scale", scale)
@@ -179,7 +179,10 @@ def to_recipe(
 
 
 def explain(**recipe: Any) -> str:
-    """What a recipe hides and what to write instead, in a few lines of text; arguments as for `from_recipe`."""
+    """A few lines of text on the sigma that a recipe hides and on what to write instead.
+
+    The arguments are those of `from_recipe`.
+    """
     implied = from_recipe(**recipe)
     symbol, factor = ("sigma", "1/(2 sigma^2)") if implied.family == "Gaussian" else ("b", "1/b")
     lines = [f"{symbol} = {implied.scale:.3g}   ({implied.family} likelihood, in the units of the data)"]

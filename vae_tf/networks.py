@@ -1,4 +1,4 @@
-"""Encoders and decoders that end in a distribution layer; any other Keras model that does will serve as well."""
+"""Encoders and decoders that end in a distribution layer. Any other Keras model that does so serves as well."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def mlp_encoder(
     """A fully connected encoder, `[B, *E]` -> q(z|x).
 
     Args:
-        event_shape: shape of one example, without the batch axis.
-        posterior: the layer it ends in.
-        hidden: widths of the hidden layers.
-        activation: of the hidden layers, a name Keras knows.
+        event_shape: Shape of one example, without the batch axis.
+        posterior: The layer that the encoder ends in.
+        hidden: Widths of the hidden layers.
+        activation: Activation of the hidden layers, by a name that Keras knows.
 
     Raises:
-        ValueError: for widths or shapes below 1.
+        ValueError: For widths or shapes below 1.
     """
     shape = _checks.shape("event_shape", event_shape)
     stack = [
@@ -52,13 +52,13 @@ def mlp_decoder(
     """A fully connected decoder, `[B, D]` -> p(x|z).
 
     Args:
-        latent_dim: number of latents D.
-        likelihood: the layer it ends in.
-        hidden: widths of the hidden layers.
-        activation: of the hidden layers, a name Keras knows.
+        latent_dim: Number of latents D.
+        likelihood: The layer that the decoder ends in.
+        hidden: Widths of the hidden layers.
+        activation: Activation of the hidden layers, by a name that Keras knows.
 
     Raises:
-        ValueError: for widths or a latent_dim below 1.
+        ValueError: For widths or a latent_dim below 1.
     """
     latent_dim = _checks.positive_int("latent_dim", latent_dim)
     stack = [*_dense(hidden, activation), layers.Dense(math.prod(likelihood.parameter_shape))]
@@ -77,13 +77,13 @@ def conv_encoder(
 
     Args:
         event_shape: (H, W, C) with H and W divisible by 4.
-        posterior: the layer it ends in.
-        filters: channels after the first and the second convolution.
-        hidden: width of the fully connected layer behind them.
-        activation: of the hidden layers, a name Keras knows.
+        posterior: The layer that the encoder ends in.
+        filters: Numbers of channels after the first and the second convolution.
+        hidden: Width of the fully connected layer behind the convolutions.
+        activation: Activation of the hidden layers, by a name that Keras knows.
 
     Raises:
-        ValueError: where H or W is not divisible by 4.
+        ValueError: If H or W is not divisible by 4.
     """
     shape = _image_shape(event_shape)
     first, second = (_checks.positive_int("filters", count) for count in filters)
@@ -108,14 +108,14 @@ def conv_decoder(
     """A convolutional decoder, the mirror image of `conv_encoder`, `[B, D]` -> p(x|z).
 
     Args:
-        latent_dim: number of latents D.
-        likelihood: the layer it ends in; its event shape is (H, W, C) with H and W divisible by 4.
-        filters: as in `conv_encoder`: the second is the number of channels at a quarter of the size.
-        hidden: width of the fully connected layer before them.
-        activation: of the hidden layers, a name Keras knows.
+        latent_dim: Number of latents D.
+        likelihood: The layer that the decoder ends in; its event shape is (H, W, C) with H and W divisible by 4.
+        filters: Numbers of channels, as in `conv_encoder`: the second applies at a quarter of the height and width.
+        hidden: Width of the fully connected layer before the convolutions.
+        activation: Activation of the hidden layers, by a name that Keras knows.
 
     Raises:
-        ValueError: where H or W is not divisible by 4, or latent_dim is below 1.
+        ValueError: If H or W is not divisible by 4, or latent_dim is below 1.
     """
     latent_dim = _checks.positive_int("latent_dim", latent_dim)
     height, width, _ = _image_shape(likelihood.event_shape)

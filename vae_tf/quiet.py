@@ -1,4 +1,4 @@
-"""TensorFlow without its banners."""
+"""Importing TensorFlow without its banners."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def import_tensorflow() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with _no_stderr():
         tensorflow = importlib.import_module("tensorflow")
-        tensorflow.constant(0.0)  # the first operation is what looks for them
+        tensorflow.constant(0.0)  # TensorFlow looks for GPUs at its first operation
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Loading a saved VAE from a file that nobody vouches for: what it names is judged before Keras sees it."""
+"""Loading a saved VAE from a file that need not be trusted: all names in it are checked before Keras sees them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import tf_keras as keras
 
 from vae_tf import (
     _checks,
-    linear,  # noqa: F401 - with it come all modules that register a class
+    linear,  # noqa: F401 - its import imports all modules that register a class
     storage,
 )
 from vae_tf.training.finite import check_weights
@@ -56,7 +56,7 @@ def load(path: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None 
         expected = "a zip file named *.keras"
         raise ValueError(_checks.problem(refused, expected=expected, received="another kind", remedy=remedy))
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder, "model.keras")  # what is judged is what is loaded, whoever writes to the path
+        copy = Path(folder, "model.keras")  # the file that is checked is the file that is loaded, even if path changes
         shutil.copyfile(source, copy)
         weights = storage.judge(copy, refused, custom, broken)
         with storage.reading(broken), storage.memory_of(weights, str(source)):

@@ -1,4 +1,4 @@
-"""What the reproductions of published results share: data, a command line, a table and a picture."""
+"""Parts that the reproductions of published results share: data, a command line, a table and a picture."""
 
 import argparse
 import json

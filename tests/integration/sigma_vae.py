@@ -1,4 +1,4 @@
-"""What sigma is worth on MNIST: 1, that of a beta-VAE, the optimal one, one for each pixel (arXiv 2006.13202, table 3).
+"""The worth of sigma on MNIST: 1, that of a beta-VAE, the optimal one, one for each pixel (arXiv 2006.13202, table 3).
 
     python tests/integration/sigma_vae.py                          # the short form: minutes
     python tests/integration/sigma_vae.py --full --folder models   # 10 epochs of 60,000 images for each row: an hour

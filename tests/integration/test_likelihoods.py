@@ -1,4 +1,4 @@
-"""What is claimed of likelihoods and bounds on MNIST. Minutes each: run with -m slow."""
+"""Claims about likelihoods and bounds on MNIST. Each takes minutes: run them with -m slow."""
 
 import bits_per_dim
 import continuous_bernoulli

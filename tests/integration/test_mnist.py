@@ -1,4 +1,4 @@
-"""What the README claims of MNIST. The short form of each claim runs by default, the full one with -m slow."""
+"""Claims of the README about MNIST. The short form of each claim runs by default, the full one with -m slow."""
 
 import mnist
 import pytest

@@ -1,4 +1,4 @@
-"""What is claimed of sigma on MNIST. The short form of each claim runs by default, the full one with -m slow."""
+"""Claims about sigma on MNIST. The short form of each claim runs by default, the full one with -m slow."""
 
 import math
 

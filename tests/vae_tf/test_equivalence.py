@@ -1,4 +1,4 @@
-"""`vae_tf.equivalence`: recipes and the sigma they hide, against scipy's densities and known values."""
+"""`vae_tf.equivalence`: recipes and the sigma that they hide, against scipy's densities and known values."""
 
 import dataclasses
 import itertools

@@ -1,3 +1,5 @@
+"""Saving and loading: files come back whole, and hostile files are refused before anything in them runs."""
+
 import base64
 import contextlib
 import copy

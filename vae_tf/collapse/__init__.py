@@ -1,8 +1,7 @@
-"""Which latents a VAE uses, what they carry, and why the others collapsed.
+"""Posterior collapse: functions that find the latents in use, the information they carry, and the cause of the rest.
 
-`linear_prediction` takes data alone. Every other function takes a `vae_tf.VAE` and data `[n, *E]`, looks at
-`chunk_size` examples at a time, is deterministic given its seed, and returns numpy arrays. Below each stands a
-function of plain arrays.
+`linear_prediction` takes data alone. The functions that take a `vae_tf.VAE` and data `[n, *E]` look at `chunk_size`
+examples at a time, are deterministic given their seed, and return numpy arrays or objects that hold them.
 """
 
 from vae_tf.collapse._advice import advice, advise

@@ -1,4 +1,4 @@
-"""Why latents collapsed, in one line."""
+"""Advice on why latents collapsed, in one line."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from vae_tf.ppca import covariance_eigenvalues
 from vae_tf.vae import VAE
 
 SPECTRUM_EXAMPLES = 5_000
-"""At most so many serve to measure sigma, the residual and the spectrum."""
-_TOO_LARGE = 1.5  # sigma against the residual; a calibrated one is within a few per cent
+"""Greatest number of examples on which sigma, the residual and the spectrum are measured."""
+_TOO_LARGE = 1.5  # as the ratio of sigma to the residual; for a calibrated sigma it is within a few per cent of 1
 
 
 def advice(
@@ -35,18 +35,18 @@ def advice(
 ) -> str | None:
     """One line on why latents collapsed and what to do; None when none did. See `advise` for the reasoning.
 
-    Sigma, the residual and the spectrum are measured on at most 5,000 of the examples. Collapsed is (eps, delta)-
-    collapsed; where the KL is not a sum over latents, not an active unit.
+    Sigma, the residual and the spectrum are measured on at most 5,000 of the examples. A latent counts as collapsed if
+    it is (eps, delta)-collapsed or, where there is no KL per latent, if it is not an active unit.
 
     Args:
-        vae: with any posterior and prior.
-        x: data `[n, *E]`, n >= 2.
+        vae: Model with any posterior and prior.
+        x: Data `[n, *E]`, n >= 2.
         kl: KL per latent in nats, `[n, D]`, if it is known already.
         eps: The KL below which a latent is collapsed, in nats; see `collapsed`.
         delta: The share of examples that may lie above it; see `collapsed`.
         threshold: The variance above which a latent is active, where the KL is not a sum over latents; see
             `active_units`.
-        chunk_size: Examples at a time.
+        chunk_size: Number of examples at a time.
 
     Raises:
         ValueError: For a single example, data the VAE cannot take, numbers out of range, or a KL of other latents.
@@ -75,14 +75,14 @@ def _of_all_latents(vae: VAE, kl: np.ndarray) -> np.ndarray:
 
 
 def explain(vae: VAE, x: np.ndarray, active: int, prediction: LinearPrediction | None, chunk_size: int) -> str | None:
-    """What `advise` says of a VAE.
+    """The advice of `advise` for a VAE, measured on data.
 
     Args:
-        vae: with any posterior and prior.
-        x: data `[n, *E]` at which sigma and the residual are measured.
-        active: how many latents did not collapse.
-        prediction: of the same data, whose eigenvalues are taken; None takes those of the covariance.
-        chunk_size: examples at a time.
+        vae: Model with any posterior and prior.
+        x: Data `[n, *E]` on which sigma and the residual are measured.
+        active: Number of latents that did not collapse.
+        prediction: Prediction from the same data, whose eigenvalues are used; None takes those of the covariance.
+        chunk_size: Number of examples at a time.
     """
     if active >= vae.latent_dim:
         return None
@@ -120,22 +120,22 @@ def advise(
 ) -> str | None:
     """One line on why latents collapsed and what to do; None when none did.
 
-    In the linear VAE a fixed sigma keeps `min(D, #{eigenvalues > sigma^2})` latents, and a KL weight beta acts as
-    sigma^2 beta does. So, in this order: sigma far above the residual, where the residual would keep more; a
-    KL weight above 1, where 1 would keep more; fewer eigenvalues above sigma^2 than latents, all of them used;
-    else the data carry more than is used, and training is the cause. For networks that are not linear the counts
-    are a guide, no theorem.
+    In the linear VAE a fixed sigma keeps `min(D, #{eigenvalues > sigma^2})` latents, and a KL weight beta acts as if
+    sigma^2 were beta times as large. The causes are tried in this order. Sigma is far above the residual, and a sigma
+    equal to the residual would keep more latents. The KL weight is above 1, and a weight of 1 would keep more. As many
+    latents are used as eigenvalues exceed sigma^2, so the data carry no more. Otherwise the data carry more than is
+    used, and training is the cause. For networks that are not linear the counts are a guide, not a theorem.
 
     Args:
-        latent_dim: number of latents D.
-        active: how many of them did not collapse.
-        sigma: root mean square standard deviation of p(x|z), in the units of the data.
-        rmse: root mean square residual x - E[x|z], in the units of the data.
-        eigenvalues: of the covariance of the data, in their units squared; where sigma differs between dimensions,
-            of the data times sigma over the sigma of each.
-        kl_weight: of the objective, at the end of its schedule.
-        warm_up: whether the KL weight has a schedule.
-        cure: the likelihood that keeps sigma equal to the residual.
+        latent_dim: Number of latents D.
+        active: Number of latents that did not collapse.
+        sigma: Root mean square standard deviation of p(x|z), in the units of the data.
+        rmse: Root mean square residual x - E[x|z], in the units of the data.
+        eigenvalues: Eigenvalues of the covariance of the data, in units of the data squared. Where sigma differs
+            between dimensions, each dimension is first multiplied by `sigma` and divided by its own sigma.
+        kl_weight: KL weight of the objective, at the end of its schedule.
+        warm_up: Whether the KL weight has a schedule.
+        cure: Likelihood that keeps sigma equal to the residual, as text.
 
     References:
         Lucas, Tucker, Grosse, Norouzi 2019, arXiv 1911.02469.
@@ -182,7 +182,7 @@ def _exceed(count: int) -> str:
 
 
 def measured_noise(vae: VAE, x: np.ndarray, chunk_size: int, seed: int = 0) -> tuple[float, float]:
-    """Root mean squares of sd[x|z] and of x - E[x|z], at one draw z ~ q(z|x) for each example."""
+    """The root mean squares of sd[x|z] and of x - E[x|z], at one draw z ~ q(z|x) for each example."""
     rng = np.random.default_rng(seed)
     noise = rng.standard_normal((len(x), vae.latent_dim), dtype=np.float32)
     squares, done = np.zeros(2), 0
@@ -197,7 +197,7 @@ def measured_noise(vae: VAE, x: np.ndarray, chunk_size: int, seed: int = 0) -> t
 
 
 def _variance(likelihood: Likelihood, p: tfd.Distribution, rng: np.random.Generator) -> tf.Tensor:
-    """The variance of x given z, `[B, *E]`; from one draw where the distribution does not say."""
+    """The variance of x given z, `[B, *E]`, estimated from one draw where the distribution has no formula for it."""
     try:
         return p.variance()
     except NotImplementedError:

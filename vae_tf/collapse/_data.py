@@ -1,4 +1,4 @@
-"""Data in, a chunk at a time."""
+"""Data and posteriors, one chunk at a time."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from vae_tf.vae import VAE
 
 
 def examples(vae: VAE, x: Any, *, at_least: int = 1) -> np.ndarray:
-    """`x` as an array `[n, *E]`, or a ValueError where the VAE cannot take it or there are too few examples."""
+    """`x` as an array `[n, *E]`, or a ValueError if the VAE cannot take it or there are too few examples."""
     return vae.adapter.examples(x, at_least=at_least)
 
 
 def subset(x: np.ndarray, at_most: int, seed: int = 0) -> np.ndarray:
-    """`x` itself, or so many of its examples, drawn without replacement and kept in order."""
+    """`x` itself, or `at_most` of its examples, drawn without replacement and kept in order."""
     if len(x) <= at_most:
         return x
     return x[np.sort(np.random.default_rng(seed).choice(len(x), at_most, replace=False))]
 
 
 def posteriors(vae: VAE, x: np.ndarray, chunk_size: int) -> Iterator[tuple[tf.Tensor, tfd.Distribution]]:
-    """The data in the VAE's precision, `[b, *E]`, and q(z|x), for b <= chunk_size examples at a time."""
+    """Pairs of data in the VAE's precision, `[b, *E]`, and their q(z|x), for b <= chunk_size examples at a time."""
     chunk_size = _checks.positive_int("chunk_size", chunk_size)
     for start in range(0, len(x), chunk_size):
         part = tf.cast(x[start : start + chunk_size], vae.likelihood.compute_dtype)

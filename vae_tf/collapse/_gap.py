@@ -1,4 +1,4 @@
-"""Why the ELBO lies below log p(x): the encoder, or the family it chooses from."""
+"""The two gaps between the ELBO and log p(x): one due to the encoder, one due to the posterior's family."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from vae_tf.vae import VAE
 
 @dataclass(frozen=True)
 class Gap:
-    """What `amortisation_gap` found, in nats per example.
+    """The result of `amortisation_gap`, in nats per example.
 
     Attributes:
         elbo_before: ELBO at the encoder's posterior, `[n]`.
@@ -45,28 +45,28 @@ def amortisation_gap(
     seed: int = 0,
     chunk_size: int = 64,
 ) -> Gap:
-    """What the ELBO gains when q(z|x) is refined for each example, in nats: `max_q ELBO(q) - ELBO(q(z|x))`.
+    """The gain in ELBO when q(z|x) is refined for each example, in nats: `max_q ELBO(q) - ELBO(q(z|x))`.
 
-    The posterior layer's input is optimised from what the network put out, by Adam with a rate that falls to 0
-    along a cosine; decoder, prior and the weights of the layer itself (those of a flow) stay. It works for every
-    posterior.
+    The input of the posterior layer is optimised, starting from the output of the network, by Adam with a learning
+    rate that falls to 0 along a cosine. The decoder, the prior and the weights of the posterior layer itself (those of
+    a flow) stay as they are. The method works for every posterior.
 
-    Expectations over q are averages over whitened draws of the noise: mean 0 and covariance I exactly, so that
-    they are exact where log p(x|z) is quadratic in z: for a linear decoder with Gaussian noise. One set of draws
-    serves to optimise and to choose, for each example, between start and end. Another, independent of it, serves
-    to report both: so the gap is not biased by the choice, and may come out slightly negative.
+    Expectations over q are averages over whitened draws of the noise, which have mean 0 and covariance I exactly. So
+    they are exact where log p(x|z) is quadratic in z, as it is for a linear decoder with Gaussian noise. One set of
+    draws serves to optimise, and to choose between start and end for each example. A second set, independent of the
+    first, serves to report both. So the choice does not bias the gap, and the gap may come out slightly negative.
 
     Args:
-        vae: whose encoder is a functional or Sequential Keras model.
-        x: data `[n, *E]`.
-        steps: of the optimizer.
-        num_samples: draws of z, at least D + 1; None takes 2 (D + 1), and at least 32.
-        learning_rate: the first one, in units of the layer's input.
-        seed: of the draws.
-        chunk_size: examples at a time; it does not change the result.
+        vae: Model whose encoder is a functional or Sequential Keras model.
+        x: Data `[n, *E]`.
+        steps: Number of optimizer steps.
+        num_samples: Number of draws of z, at least D + 1; None takes 2 (D + 1), and at least 32.
+        learning_rate: Learning rate of the first step, in units of the layer's input.
+        seed: Seed of the draws.
+        chunk_size: Number of examples at a time; it does not change the result.
 
     Raises:
-        ValueError: for a subclassed encoder, fewer than D + 1 draws, or data the VAE cannot take.
+        ValueError: For a subclassed encoder, fewer than D + 1 draws, or data the VAE cannot take.
 
     References:
         Cremer, Li, Duvenaud 2018, arXiv 1801.03558.
@@ -86,7 +86,7 @@ def amortisation_gap(
     chosen, reported = tf.cast(chosen, dtype), tf.cast(reported, dtype)
     before, after = [], []
     for start in range(0, len(x), chunk_size):
-        part = np.take(x, range(start, start + chunk_size), axis=0, mode="wrap")  # every chunk has one shape
+        part = np.take(x, range(start, start + chunk_size), axis=0, mode="wrap")  # all chunks have the same shape
         part = tf.cast(part, data_dtype)
         first = tf.reshape(tf.cast(network(part, training=False), dtype), specs[0].shape)
         last = ascend(first, part, chosen)
@@ -97,17 +97,17 @@ def amortisation_gap(
 
 
 def approximation_gap(log_likelihood: np.ndarray, refined: Gap) -> np.ndarray:
-    """`log p(x) - max_q ELBO(q)`, in nats per example, `[n]`: what the posterior's family costs.
+    """`log p(x) - max_q ELBO(q)`, in nats per example, `[n]`: the cost of the posterior's family.
 
     For a linear decoder of weights W with noise sigma and a diagonal posterior it is
     `(sum_i log M_ii - log|M|) / 2`, M = W^T W + sigma^2 I.
 
     Args:
-        log_likelihood: log p(x) in nats, `[n]`, exact or estimated.
-        refined: of the same examples.
+        log_likelihood: The value of log p(x) in nats, `[n]`, exact or estimated.
+        refined: Result of `amortisation_gap` for the same examples.
 
     Raises:
-        ValueError: where the two have different lengths.
+        ValueError: If the two have different lengths.
 
     References:
         Cremer, Li, Duvenaud 2018, arXiv 1801.03558.
@@ -129,7 +129,7 @@ def whitened(rng: np.random.Generator, num_samples: int, latent_dim: int) -> np.
     """Standard normal draws `[S, D]`, moved and sheared to have mean 0 and covariance I exactly.
 
     Raises:
-        ValueError: for fewer than D + 1 draws.
+        ValueError: For fewer than D + 1 draws.
     """
     if _checks.positive_int("num_samples", num_samples) <= latent_dim:
         raise ValueError(
@@ -170,7 +170,7 @@ def _elbo(vae: VAE, inputs: tf.Tensor, x: tf.Tensor, noise: tf.Tensor) -> tf.Ten
 def _ascent(
     elbo: Callable[..., tf.Tensor], specs: list[tf.TensorSpec], steps: int, learning_rate: float
 ) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]:
-    """A function (start `[B, ...]`, x, noise) -> inputs of greater ELBO, `[B, ...]`, each example for itself."""
+    """A function (start `[B, ...]`, x, noise) -> inputs of greater ELBO, `[B, ...]`, optimised for each example."""
     steps = _checks.positive_int("steps", steps)
     decay = keras.optimizers.schedules.CosineDecay(_checks.positive_float("learning_rate", learning_rate), steps)
     optimizer = keras.optimizers.Adam(decay, jit_compile=False)

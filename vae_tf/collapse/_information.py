@@ -1,4 +1,4 @@
-"""What the latents carry in all: mutual information and the KL of the aggregate posterior."""
+"""The information that all latents together carry: mutual information and the KL of the aggregate posterior."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ from vae_tf.vae import VAE
 
 @dataclass(frozen=True)
 class Information:
-    """The rate, split in two: `rate == mutual_information + aggregate_kl`, in nats.
+    """The rate and its two parts in nats: `rate == mutual_information + aggregate_kl`.
+
+    The standard errors are over the draws of z, for the given data.
 
     Attributes:
         rate: (1/n) sum_i KL(q(z|x_i) || p(z)).
         mutual_information: I_q(x; z) = (1/n) sum_i KL(q(z|x_i) || q(z)), at most log n.
         aggregate_kl: KL(q(z) || p(z)), q(z) = (1/n) sum_i q(z|x_i).
-        rate_standard_error: of the estimate over the draws, the data being given; 0 where the KL is in closed form.
-        mutual_information_standard_error: likewise.
-        aggregate_kl_standard_error: likewise.
-        num_examples: n.
+        rate_standard_error: Standard error of `rate`; 0 where the KL is in closed form.
+        mutual_information_standard_error: Standard error of `mutual_information`.
+        aggregate_kl_standard_error: Standard error of `aggregate_kl`.
+        num_examples: Number of examples n.
     """
 
     rate: float
@@ -41,23 +43,25 @@ class Information:
 def information(vae: VAE, x: Any, *, num_samples: int = 2, seed: int = 0, chunk_size: int = 256) -> Information:
     """Rate, mutual information and KL of the aggregate posterior, in nats; q(z) is the mixture over these data.
 
-    At draws z of each q(z|x_i) the mean of log q(z|x_i) - log q(z) is the mutual information, and that of
-    log q(z) - log p(z) the aggregate KL. Their sum is the rate, draw by draw. Where the rate has a closed form
-    the aggregate KL is the closed form less the mutual information: the same expectation, with less noise.
+    Over draws z from every q(z|x_i), the mean of log q(z|x_i) - log q(z) is the mutual information, and the mean of
+    log q(z) - log p(z) is the aggregate KL. Their sum is the rate, draw by draw. Where the rate has a closed form, the
+    aggregate KL is computed as the closed form less the mutual information, which has the same expectation and less
+    noise.
 
-    The mutual information is that of n examples: at most log n, and below that of the population where it comes
-    near. The time is that of `num_samples * n^2` densities.
+    The mutual information is that of n examples. It is at most log n; where it comes near log n, it is below the
+    mutual information of the population. The time is that of `num_samples * n^2` densities.
 
     Args:
-        vae: with any posterior and prior.
-        x: data `[n, *E]`.
-        num_samples: draws for each example, at least 2 for the standard errors.
-        seed: of the draws.
-        chunk_size: examples, and draws, at a time: the memory is that of `num_samples * chunk_size^2 D` numbers,
-            beside the parameters of the n posteriors. It does not change the result.
+        vae: Model with any posterior and prior.
+        x: Data `[n, *E]`.
+        num_samples: Number of draws for each example, at least 2 for the standard errors.
+        seed: Seed of the draws.
+        chunk_size: Number of examples whose draws are handled at a time, and of posteriors whose densities are. The
+            memory is that of `num_samples * chunk_size^2 D` numbers, beside the parameters of the n posteriors. The
+            result does not depend on it.
 
     Raises:
-        ValueError: for fewer than 2 draws, a negative seed, or data the VAE cannot take.
+        ValueError: For fewer than 2 draws, a negative seed, or data the VAE cannot take.
 
     References:
         Hoffman and Johnson 2016, "ELBO surgery", NeurIPS workshop on approximate Bayesian inference.
@@ -109,7 +113,7 @@ def _log_aggregate(vae: VAE, z: np.ndarray, parameters: dict[str, np.ndarray], c
 
 
 def _normal_log_prob(z: np.ndarray, loc: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """log N(z_j; loc_i, diag(scale_i^2)) of all pairs, `[m, b]`, as matrix products; in double for what cancels."""
+    """log N(z_j; loc_i, diag(scale_i^2)) of all pairs, `[m, b]`, as matrix products; in float64, as terms cancel."""
     z, loc, precision = z.astype(np.float64), loc.astype(np.float64), scale.astype(np.float64) ** -2
     constant = np.sum(np.log(precision / (2 * np.pi)) - precision * loc**2, axis=1)
     return z @ (precision * loc).T + 0.5 * (constant - z**2 @ precision.T)

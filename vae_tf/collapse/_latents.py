@@ -1,4 +1,4 @@
-"""Collapse, latent by latent."""
+"""Measures of collapse for each latent."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ EPS_GRID = np.geomspace(1e-3, 10, 50)
 def kl_per_latent(vae: VAE, x: Any, *, chunk_size: int = 256) -> np.ndarray:
     """KL(q(z_i|x) || p(z_i)) of each latent's marginal, in nats per example, `[n, D]`.
 
-    For a normal q with marginals N(m_i, s_i^2) and a standard normal prior `(m_i^2 + s_i^2 - 1)/2 - log s_i`.
-    Where the latents are independent given x, the sum over i is the rate; for a full covariance it is the rate
-    less the total correlation of q(z|x).
+    For a normal q with marginals N(m_i, s_i^2) and a standard normal prior it is
+    `(m_i^2 + s_i^2 - 1)/2 - log s_i`. Where the latents are independent given x, the sum over i is the rate; for a full
+    covariance it is the rate less the total correlation of q(z|x).
 
     Args:
-        vae: with a normal posterior and a prior of independent latents.
-        x: data `[n, *E]`.
-        chunk_size: examples at a time.
+        vae: Model with a normal posterior and a prior of independent latents.
+        x: Data `[n, *E]`.
+        chunk_size: Number of examples at a time.
 
     Raises:
-        ValueError: for another posterior or prior, or data the VAE cannot take.
+        ValueError: For another posterior or prior, or data the VAE cannot take.
     """
     kl = kl_or_none(vae, x, chunk_size=chunk_size)
     if kl is None:
@@ -45,7 +45,7 @@ def kl_per_latent(vae: VAE, x: Any, *, chunk_size: int = 256) -> np.ndarray:
 
 
 def kl_or_none(vae: VAE, x: Any, *, chunk_size: int = 256) -> np.ndarray | None:
-    """As `kl_per_latent`, but None where posterior or prior do not allow it."""
+    """The result of `kl_per_latent`, or None if the posterior or the prior does not allow it."""
     parts = []
     for _, q in posteriors(vae, examples(vae, x), chunk_size):
         kl = vae.prior.rate_per_latent(_marginals(q))
@@ -56,7 +56,7 @@ def kl_or_none(vae: VAE, x: Any, *, chunk_size: int = 256) -> np.ndarray | None:
 
 
 def _marginals(q: tfd.Distribution) -> tfd.Distribution:
-    """The product of the marginals, where q is normal; else q."""
+    """The product of the marginals if q is a normal of full covariance; else q itself."""
     if isinstance(q, tfd.MultivariateNormalTriL):
         return tfd.Independent(tfd.Normal(q.mean(), q.stddev()), 1)
     return q
@@ -65,15 +65,15 @@ def _marginals(q: tfd.Distribution) -> tfd.Distribution:
 def posterior_mean_variance(vae: VAE, x: Any, *, chunk_size: int = 256) -> np.ndarray:
     """Var_x(E[z_i|x]) over the data, `[D]`, in units of z^2 (n in the denominator).
 
-    The mean is that of `VAE.encode`: for a flow posterior the image of the base's mean.
+    The mean is the one that `VAE.encode` returns; for a flow posterior it is the image of the base's mean.
 
     Args:
-        vae: with any posterior and prior.
-        x: data `[n, *E]`, n >= 2.
-        chunk_size: examples at a time.
+        vae: Model with any posterior and prior.
+        x: Data `[n, *E]`, n >= 2.
+        chunk_size: Number of examples at a time.
 
     Raises:
-        ValueError: for a single example, or data the VAE cannot take.
+        ValueError: For a single example, or data the VAE cannot take.
 
     References:
         Burda, Grosse, Salakhutdinov 2016, arXiv 1509.00519.
@@ -86,29 +86,29 @@ def active_units(vae: VAE, x: Any, threshold: float = 0.01, *, chunk_size: int =
     """Whether `Var_x(E[z_i|x]) > threshold` for each latent, bool `[D]`; see `posterior_mean_variance`.
 
     Args:
-        vae: with any posterior and prior.
-        x: data `[n, *E]`, n >= 2.
-        threshold: of the variance; 0.01 is the published one.
-        chunk_size: examples at a time.
+        vae: Model with any posterior and prior.
+        x: Data `[n, *E]`, n >= 2.
+        threshold: Threshold of the variance; 0.01 is the published one.
+        chunk_size: Number of examples at a time.
 
     Raises:
-        ValueError: for a negative threshold, or as `posterior_mean_variance`.
+        ValueError: For a negative threshold, and as `posterior_mean_variance` does.
     """
     return posterior_mean_variance(vae, x, chunk_size=chunk_size) > _checks.nonnegative_float("threshold", threshold)
 
 
 def collapse_threshold(kl: np.ndarray, delta: float = 0.01) -> np.ndarray:
-    """The KL that at most a share `delta` of the examples exceeds, in nats, `[D]`.
+    """The smallest KL that at most a share `delta` of the examples exceeds, in nats, `[D]`.
 
-    It is an order statistic of each column: latent i is (eps, delta)-collapsed for every eps above it, and
-    for none below.
+    It is an order statistic of each column. Latent i is (eps, delta)-collapsed for every eps above this threshold, and
+    for no eps at or below it.
 
     Args:
         kl: KL per latent, `[n, D]`, in nats.
-        delta: share of exceptions, in [0, 1).
+        delta: Share of exceptions, in [0, 1).
 
     Raises:
-        ValueError: for a delta outside [0, 1), or a KL that is not `[n, D]` with n >= 1.
+        ValueError: For a delta outside [0, 1), or a KL that is not `[n, D]` with n >= 1.
     """
     kl, delta = np.asarray(kl), _checks.fraction("delta", delta)
     if kl.ndim != 2 or not len(kl):
@@ -123,14 +123,14 @@ def collapsed(vae: VAE, x: Any, eps: float = 0.01, delta: float = 0.01, *, chunk
     """Whether each latent is (eps, delta)-collapsed, bool `[D]`: P_x[KL(q(z_i|x) || p(z_i)) < eps] >= 1 - delta.
 
     Args:
-        vae: as for `kl_per_latent`.
-        x: data `[n, *E]`.
-        eps: in nats.
-        delta: share of examples that may lie above it, in [0, 1).
-        chunk_size: examples at a time.
+        vae: Model with a normal posterior and a prior of independent latents.
+        x: Data `[n, *E]`.
+        eps: Threshold of the KL in nats.
+        delta: Share of examples that may lie above it, in [0, 1).
+        chunk_size: Number of examples at a time.
 
     Raises:
-        ValueError: for an eps that is not positive, a delta outside [0, 1), or as `kl_per_latent`.
+        ValueError: For an eps that is not positive, a delta outside [0, 1), and as `kl_per_latent` does.
 
     References:
         Lucas, Tucker, Grosse, Norouzi 2019, arXiv 1911.02469.
@@ -145,14 +145,14 @@ def collapse_curve(
     """The share of (eps, delta)-collapsed latents at each eps, `[m]`, rising from 0 to 1.
 
     Args:
-        vae: as for `kl_per_latent`.
-        x: data `[n, *E]`.
-        eps: `[m]`, in nats.
-        delta: share of examples that may lie above it, in [0, 1).
-        chunk_size: examples at a time.
+        vae: Model with a normal posterior and a prior of independent latents.
+        x: Data `[n, *E]`.
+        eps: Thresholds of the KL, `[m]`, in nats.
+        delta: Share of examples that may lie above the threshold, in [0, 1).
+        chunk_size: Number of examples at a time.
 
     Raises:
-        ValueError: as `collapsed`.
+        ValueError: As `collapsed` does.
 
     References:
         Lucas, Tucker, Grosse, Norouzi 2019, arXiv 1911.02469.
@@ -161,5 +161,5 @@ def collapse_curve(
 
 
 def collapsed_share(threshold: np.ndarray, eps: np.ndarray) -> np.ndarray:
-    """The share of thresholds `[D]` that lie below each eps `[m]`: `[m]`."""
+    """The share of the thresholds `[D]` that lie below each eps `[m]`, as an array `[m]`."""
     return np.mean(threshold[:, None] < np.asarray(eps), axis=0)

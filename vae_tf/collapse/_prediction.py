@@ -1,4 +1,4 @@
-"""How many latents the spectrum of the data lets survive."""
+"""The number of latents that the spectrum of the data lets survive."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from vae_tf.vae import VAE
 
 @dataclass(frozen=True, eq=False)
 class LinearPrediction:
-    """What `linear_prediction` found; `str` of it is a line.
+    """The result of `linear_prediction`; its `str` is one line.
 
     Attributes:
-        eigenvalues: of the covariance of the data, `[min(n, d)]`, largest first, in their units squared; where
-            sigma differs between dimensions, of the data divided by sigma, without unit.
-        threshold: what an eigenvalue must exceed: kl_weight * sigma^2, or kl_weight where the data were divided.
-        survivors: how many eigenvalues do, at most `latent_dim`.
-        latent_dim: number of latents D; None where none was given.
-        scale: sigma in the units of the data, a number or an array.
-        kl_weight: beta.
+        eigenvalues: Eigenvalues of the covariance of the data, `[min(n, d)]`, largest first, in units of the data
+            squared. Where sigma differs between dimensions, the data are first divided by sigma and have no unit.
+        threshold: Number that an eigenvalue must exceed: kl_weight * sigma^2, or kl_weight if the data were divided.
+        survivors: Number of eigenvalues that exceed it, at most `latent_dim`.
+        latent_dim: Number of latents D; None if none was given.
+        scale: Sigma in the units of the data, a number or an array.
+        kl_weight: Weight of the KL, beta.
     """
 
     eigenvalues: np.ndarray
@@ -46,26 +46,26 @@ class LinearPrediction:
 
 
 def linear_prediction(x: Any, scale: Any, *, latent_dim: int | None = None, kl_weight: float = 1.0) -> LinearPrediction:
-    """How many latents can survive at this sigma: the number of eigenvalues of the data covariance above sigma^2.
+    """The number of latents that can survive at this sigma: that of the data covariance's eigenvalues above sigma^2.
 
-    At a fixed sigma the optimum of the linear VAE keeps min(D, #{lambda_j > sigma^2}) latents, lambda_j the
-    eigenvalues of the covariance (n in the denominator); the others collapse. With a sigma for each dimension that
-    holds of the data divided by sigma, and the eigenvalues are compared with 1: x / sigma = (W / sigma) z + eps is
-    the same model with unit noise, the same KL, and a log-likelihood that differs by a constant. A KL weight beta acts
-    as sigma^2 beta does.
+    At a fixed sigma the optimum of the linear VAE keeps min(D, #{lambda_j > sigma^2}) latents, where lambda_j are the
+    eigenvalues of the covariance (n in the denominator); the others collapse. With a sigma for each dimension the same
+    holds for the data divided by sigma, whose eigenvalues are compared with 1: x / sigma = (W / sigma) z + eps is the
+    same model with unit noise, the same KL, and a log-likelihood that differs by a constant. A KL weight beta acts as
+    if sigma^2 were beta times as large.
 
-    It is a theorem for linear encoders and decoders with a standard normal prior. For networks it is a guide: they
-    may use more latents, and trained badly they use fewer.
+    This is a theorem for linear encoders and decoders with a standard normal prior. For other networks it is a guide:
+    they may use more latents, and if they are trained badly they use fewer.
 
     Args:
-        x: data `[n, *E]`, n >= 2.
-        scale: sigma in the units of the data: a positive number, or an array that broadcasts to `E`.
-        latent_dim: number of latents D; None does not limit the count.
-        kl_weight: beta > 0 of the objective; 1 is the ELBO.
+        x: Data `[n, *E]`, n >= 2.
+        scale: Sigma in the units of the data: a positive number, or an array that broadcasts to `E`.
+        latent_dim: Number of latents D; None does not limit the count.
+        kl_weight: KL weight of the objective, beta > 0; 1 is the ELBO.
 
     Raises:
-        TypeError: for data that are no real numbers.
-        ValueError: for fewer than 2 examples, values that are NaN or infinite, a sigma or KL weight that is not
+        TypeError: If the data are not real numbers.
+        ValueError: For fewer than 2 examples, values that are NaN or infinite, a sigma or KL weight that is not
             positive, or a sigma that does not broadcast to `E`.
 
     References:
@@ -88,11 +88,11 @@ def linear_prediction(x: Any, scale: Any, *, latent_dim: int | None = None, kl_w
 
 
 def prediction_for(vae: VAE, x: np.ndarray) -> LinearPrediction | None:
-    """`linear_prediction` at the VAE's own sigma and KL weight; None where it has none of them to go by.
+    """`linear_prediction` at the VAE's own sigma and KL weight, or None for a VAE to which it does not apply.
 
-    That is, for likelihoods other than a Gaussian of real numbers, and for objectives that do not weigh the KL but
-    hold it up (FreeBits, Capacity), whose latents survive whatever sigma is. The sigma of "per_pixel" is its running
-    average over training batches.
+    It does not apply to likelihoods other than a Gaussian of real numbers, nor to objectives that hold the KL up
+    instead of weighing it (FreeBits, Capacity), whose latents survive whatever sigma is. The sigma of "per_pixel" is
+    its running average over training batches.
     """
     weight = kl_weight_of(vae)
     if not isinstance(vae.likelihood, Gaussian) or vae.likelihood.quantised or not weight:
@@ -101,7 +101,7 @@ def prediction_for(vae: VAE, x: np.ndarray) -> LinearPrediction | None:
 
 
 def kl_weight_of(vae: VAE) -> float | None:
-    """What multiplies the KL in the objective, relative to the distortion, at the end of its schedule; or None."""
+    """The factor of the KL in the objective relative to the distortion, at the end of its schedule, or None."""
     if isinstance(vae.objective, GECO):
         return float(np.exp(-vae.objective_state["log_multiplier"].numpy()))
     weight = 1.0 if isinstance(vae.objective, IWAE) else getattr(vae.objective, "kl_weight", None)
@@ -109,7 +109,7 @@ def kl_weight_of(vae: VAE) -> float | None:
 
 
 def _sigma(scale: Any, shape: tuple[int, ...]) -> float | np.ndarray:
-    """A number, or an array of `shape`; else a ValueError."""
+    """Sigma as a number or as an array of `shape`, or a ValueError."""
     remedy = "Pass sigma in the units of the data, one number or one for each dimension."
     array = np.asarray(scale)
     if array.dtype.kind not in "iuf":

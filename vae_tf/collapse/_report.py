@@ -1,4 +1,4 @@
-"""All of it at once."""
+"""All measures of collapse in one report."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ _GAP_CHUNK = 64  # examples at a time, each with 32 draws of z or more
 
 @dataclass(frozen=True)
 class Report:
-    """What `diagnose` found; `str` of it is a few lines.
+    """The result of `diagnose`; its `str` is a few lines.
 
     Attributes:
-        mean_variance: variance of the posterior mean over the data, `[D]`.
-        active: the active units, bool `[D]`.
-        kl: KL per latent in nats, `[n, D]`; None where posterior or prior do not allow it.
-        collapsed: the (eps, delta)-collapsed latents, bool `[D]`; None likewise.
-        eps: grid of the curve in nats, `[m]`.
-        curve: share of collapsed latents at each eps, `[m]`; None likewise.
-        information: of at most 2,000 of the examples.
-        gap: of the first `gap_examples` examples; None unless asked for.
-        prediction: how many latents a linear VAE could use at this VAE's sigma and KL weight, a guide for others, from
-            at most 5,000 of the examples; None unless the likelihood is a Gaussian that is not quantised and the
-            objective has a KL weight. The sigma of "per_pixel" is its running average.
-        advice: one line, or None when nothing collapsed.
+        mean_variance: Variance of the posterior mean over the data, `[D]`.
+        active: Whether each latent is an active unit, bool `[D]`.
+        kl: KL per latent in nats, `[n, D]`; None if the posterior or the prior does not allow it.
+        collapsed: Whether each latent is (eps, delta)-collapsed, bool `[D]`; None if `kl` is None.
+        eps: Grid of the curve in nats, `[m]`.
+        curve: Share of collapsed latents at each eps, `[m]`; None if `kl` is None.
+        information: Rate, mutual information and aggregate KL of at most 2,000 of the examples.
+        gap: Amortisation gap of the first `gap_examples` examples; None unless asked for.
+        prediction: Number of latents that a linear VAE could use at this VAE's sigma and KL weight, from at most 5,000
+            of the examples; for other networks it is a guide. None unless the likelihood is a Gaussian that is not
+            quantised and the objective has a KL weight. The sigma of "per_pixel" is its running average.
+        advice: One line of advice, or None if nothing collapsed.
     """
 
     mean_variance: np.ndarray
@@ -86,17 +86,17 @@ def diagnose(
     """Active units, KL per latent, collapse and its curve, information, linear prediction and advice, in nats.
 
     Args:
-        vae: with any posterior and prior.
-        x: data `[n, *E]`, n >= 2.
-        threshold: of active units; see `active_units`.
-        eps: in nats; see `collapsed`.
-        delta: see `collapsed`.
-        gap_examples: for how many examples to refine q as well, which is slow; see `amortisation_gap`.
-        seed: of the draws.
+        vae: Model with any posterior and prior.
+        x: Data `[n, *E]`, n >= 2.
+        threshold: Threshold of active units; see `active_units`.
+        eps: Threshold of the KL in nats; see `collapsed`.
+        delta: Share of exceptions; see `collapsed`.
+        gap_examples: Number of examples whose q is refined as well, which is slow; see `amortisation_gap`.
+        seed: Seed of the draws.
         chunk_size: Examples at a time; at most 64 where q is refined.
 
     Raises:
-        ValueError: for numbers out of range, or data the VAE cannot take.
+        ValueError: For numbers out of range, or data the VAE cannot take.
     """
     threshold, eps = _checks.nonnegative_float("threshold", threshold), _checks.positive_float("eps", eps)
     delta, chunk_size = _checks.fraction("delta", delta), _checks.positive_int("chunk_size", chunk_size)

@@ -1,4 +1,4 @@
-"""Data for a VAE: `load` returns images as float32 in [0, 1], `[n, H, W, C]`, whatever they came from."""
+"""Images for a VAE: `load` returns float32 arrays `[n, H, W, C]` in [0, 1] from a name, a file or a folder."""
 
 from vae_tf.data._files import NAMES, levels, load
 

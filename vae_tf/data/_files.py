@@ -1,4 +1,4 @@
-"""Images for a VAE: `load` returns them as float32 in [0, 1], `[n, H, W, C]`, whatever they came from."""
+"""Images for a VAE: `load` returns float32 arrays `[n, H, W, C]` in [0, 1] from a name, a file or a folder."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["NAMES", "levels", "load"]
 
 NAMES = ("digits", "mnist", "fashion_mnist", "cifar10")
 
-_SEED = 0  # of every split: the same images are test images on every machine and in every run
+_SEED = 0  # seed of every split: the same images are test images on every machine and in every run
 _KEYS = (("x_train", "x_test"), ("x_train",), ("x",))
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 _GREY, _DEEP = ("1", "L", "LA"), ("I", "F")
@@ -40,16 +40,16 @@ def load(name_or_path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     - `"mnist"`, `"fashion_mnist"`, `"cifar10"`: `<name>.npz` in the folder `$VAE_TF_DATA_DIR`, else a download.
     - a `.npz` file of `x_train` and `x_test`, or of `x_train` or `x` alone; a `.npy` file. uint8 is divided
       by 255, bool becomes 0 and 1, floats must lie in [0, 1]. Nothing is unpickled.
-    - a folder of images of one size, or of `train/` and `test/`. One colour image makes all of them colour;
-      alpha is dropped, and of an animation the first frame counts.
+    - a folder of images of one size, or one with sub-folders `train/` and `test/`. If one image has colours, all
+      are returned with 3 channels. Transparency is dropped, and of an animation the first frame is taken.
 
-    What comes in one piece is shuffled with a fixed seed, and its last tenth, at least 1, is the test set.
+    Images without a test set are shuffled with a fixed seed, and the last tenth of them, at least 1, is the test set.
 
     Args:
-        name_or_path: one of `NAMES`, or a path; a name wins over a path, so a folder called mnist is "./mnist".
+        name_or_path: One of `NAMES`, or a path; a name wins over a path, so a folder called mnist is "./mnist".
 
     Raises:
-        ValueError: if there are no such data, or they are no images as above; the text names the file.
+        ValueError: If there are no such data, or they are not images as above; the text names the file.
     """
     arrays = _read(name_or_path)
     images = [_as_images(array, what) for what, array in arrays.items()]
@@ -67,15 +67,15 @@ def _error(what: str, expected: str, received: object, remedy: str) -> ValueErro
 
 
 def levels(x: np.ndarray) -> int:
-    """The number L of grey levels of images in [0, 1]: the smallest with all values multiples of 1/(L - 1).
+    """The number L of grey levels of images in [0, 1]: the smallest L for which all values are multiples of 1/(L - 1).
 
-    MNIST has 256, scikit-learn's digits have 17.
+    MNIST has 256 levels, scikit-learn's digits have 17.
 
     Args:
-        x: images of any shape.
+        x: Images of any shape.
 
     Raises:
-        ValueError: for values outside [0, 1], or between the levels of every L up to 256.
+        ValueError: For values outside [0, 1], or between the levels of every L up to 256.
     """
     inside = np.min(x) >= 0 and np.max(x) <= 1
     for count in range(2, 257) if inside else ():
@@ -92,7 +92,7 @@ def _on_grid(x: np.ndarray, steps: int) -> bool:
 
 
 def _read(source: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """The arrays as stored, keyed by where they are: training and test, or a single one yet to be split."""
+    """The arrays as stored, by a description of their place: training and test images, or one array yet to be split."""
     if isinstance(source, str) and source in NAMES:
         return _digits() if source == "digits" else _from_data_dir(source) or _downloaded(source)
     path = Path(source).expanduser() if isinstance(source, str | os.PathLike) and source != "" else None
@@ -144,7 +144,7 @@ def _explained(what: str, expected: str, remedy: str, errors: tuple[type[Excepti
 
 
 def _from_numpy(path: Path, choices: tuple[tuple[str, ...], ...] = _KEYS) -> dict[str, np.ndarray]:
-    """The arrays of a file under the first of the `choices` of keys that it has. Never unpickles."""
+    """The arrays of a file under the first of the `choices` of keys that it has. Nothing is unpickled."""
     remedy = f"{_RESAVE}, as numbers: object arrays are not loaded, because unpickling can run code."
     with _explained(f"{path}", "arrays of numbers that numpy can read", remedy, _BROKEN), path.open("rb") as file:
         if not file.read(6).startswith(_MAGIC):
@@ -162,7 +162,7 @@ def _from_numpy(path: Path, choices: tuple[tuple[str, ...], ...] = _KEYS) -> dic
 
 
 def _from_folder(folder: Path) -> dict[str, np.ndarray]:
-    """The images in a folder, or in its `train` and `test` where both exist, uint8 `[n, H, W(, 3)]`."""
+    """The images in a folder, or in its `train` and `test` if both exist, uint8 `[n, H, W(, 3)]`."""
     parts = [folder / "train", folder / "test"]
     if not all(part.is_dir() for part in parts):
         parts = [folder]
@@ -223,7 +223,7 @@ def _as_images(array: np.ndarray, what: str) -> np.ndarray:
 
 
 def _in_range(array: np.ndarray, what: str) -> np.ndarray:
-    """Bools or floats as float32; what exceeds [0, 1] by no more than float32 rounding is clipped."""
+    """Bools or floats as float32. Values that exceed [0, 1] by no more than float32 rounding are clipped."""
     if bad := array.size - np.count_nonzero(np.isfinite(array)):
         raise _error(what, "finite values", f"{bad} NaN or infinite of {array.size}", "Remove or replace them.")
     low, high, slack = float(array.min()), float(array.max()), float(np.finfo(np.float32).eps)
@@ -234,7 +234,7 @@ def _in_range(array: np.ndarray, what: str) -> np.ndarray:
 
 
 def _split(images: np.ndarray, test: int, what: str) -> tuple[np.ndarray, np.ndarray]:
-    """Training and test images: all in a fixed random order, the last `test` of them to test."""
+    """Training and test images, in a fixed random order of all images; the last `test` of them are the test images."""
     if len(images) < 2:
         raise _error(what, "at least 2 images, to train and to test", len(images), "Add some: this is too few.")
     order = np.random.default_rng(_SEED).permutation(len(images))

@@ -1,7 +1,7 @@
-"""Numbers about a trained VAE that can be compared: ELBO, log-likelihood, bits per dimension, with standard errors.
+"""Comparable numbers about a trained VAE: ELBO, log-likelihood and bits per dimension, with standard errors.
 
-The noise of example i is the stream of `numpy.random.default_rng([seed, i])`: a value depends neither on the
-chunk size nor on the examples beside it.
+The noise of example i comes from `numpy.random.default_rng([seed, i])`, a stream of its own. So the value of an example
+depends neither on the chunk size nor on the examples beside it.
 """
 
 from vae_tf.evaluation._estimates import Comparison, Estimate, tabulate

@@ -1,4 +1,4 @@
-"""What a log-probability is relative to, and which of them may stand beside each other."""
+"""The scale that a log-probability refers to, and the rule for which of them may stand beside each other."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SCORES = "A plug-in score stands beside others of its kind only, of the same da
 
 @dataclass(frozen=True)
 class Reference:
-    """What a log-probability is relative to.
+    """The data and units that a log-probability refers to.
 
     Attributes:
         measure: Whether the model gives the data a density, a mass, or a score that is neither.
@@ -44,7 +44,7 @@ class Reference:
 
 
 def check_comparable(quantity: Quantity, references: Mapping[str, Reference]) -> None:
-    """Raises ValueError, naming two sides, where the models' numbers do not belong in one column."""
+    """Raises a ValueError that names two models if their numbers do not belong in one column."""
     bits = quantity == "bits_per_dim"
     (first, expected), *others = references.items()
     for name, received in others:
@@ -67,7 +67,7 @@ def check_comparable(quantity: Quantity, references: Mapping[str, Reference]) ->
 
 
 def _kind(reference: Reference, bits: bool) -> tuple[object, ...]:
-    """What two references have in common where the numbers compare, if they are of the same data."""
+    """The part that two references must have in common for their numbers to be comparable on the same data."""
     if bits:
         return reference.measure == "score", reference.levels or reference.text
     return reference.measure, reference.text, reference.levels
@@ -75,12 +75,12 @@ def _kind(reference: Reference, bits: bool) -> tuple[object, ...]:
 
 @dataclass(frozen=True)
 class Dequantised:
-    """Levels `low + (high - low) k / (L - 1)`, spread evenly: `low + (high - low) (k + u) / L`, u in [0, 1).
+    """The map of levels `low + (high - low) k / (L - 1)` to numbers `low + (high - low) (k + u) / L`, u in [0, 1).
 
     Attributes:
-        levels: L.
-        low: the lowest level.
-        high: the highest.
+        levels: Number of levels L.
+        low: The lowest level.
+        high: The highest level.
     """
 
     levels: int
@@ -89,19 +89,19 @@ class Dequantised:
 
     @property
     def bits(self) -> float:
-        """What is added to the bits per dimension of the density: -log2 of the width of a bin."""
+        """The number that is added to the bits per dimension of the density: -log2 of the width of a bin."""
         return math.log2(self.levels / (self.high - self.low))
 
     @property
     def text(self) -> str:
-        """What is added, in words."""
+        """A description of the number that is added."""
         if (self.low, self.high) == (0, 1):
             return f"log2({self.levels}) bits, for x = (k + u)/{self.levels}"
         width = f"{self.high - self.low:g}"
         return f"log2({self.levels}/{width}) bits, for x = {self.low:g} + {width} (k + u)/{self.levels}"
 
     def spread(self, x: np.ndarray, u: np.ndarray) -> np.ndarray:
-        """The dequantised data, float64."""
+        """The dequantised data, float64, for noise u in [0, 1)."""
         return self.low + (self.high - self.low) * (self.index(x) + u) / self.levels
 
     def index(self, x: np.ndarray) -> np.ndarray:
@@ -122,7 +122,7 @@ class Dequantised:
 
 
 def reference_of(likelihood: Likelihood, x: np.ndarray, bins: Dequantised | None = None) -> Reference:
-    """What log p(x|z) of these data is relative to.
+    """The data and units that log p(x|z) of these data refers to.
 
     Args:
         likelihood: The likelihood of the model.
@@ -190,7 +190,7 @@ def _checksum(x: np.ndarray, dtype: type, number: Callable[[np.ndarray], np.ndar
 
 
 def _range(x: np.ndarray) -> str:
-    """The interval that data of this range usually are scaled to."""
+    """The usual interval that contains the data, such as [0, 1], or else the range of the data itself."""
     low, high = float(np.min(x)), float(np.max(x))
     for a, b in ((0, 1), (-1, 1), (0, 255)):
         if a <= low and high <= b:

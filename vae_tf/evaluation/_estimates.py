@@ -20,15 +20,15 @@ class Estimate:
     """A quantity for each of n examples, with its Monte-Carlo error, unit and convention.
 
     Attributes:
-        values: `[n]` float64, in `unit`.
-        standard_errors: of each value over the draws of z, `[n]`; nan for a single draw.
+        values: Value of each example, `[n]` float64, in `unit`.
+        standard_errors: Standard error of each value over the draws of z, `[n]`; nan for a single draw.
         quantity: "elbo", "log_likelihood" or "bits_per_dim".
         unit: "nats per example" or "bits per dimension".
         measure: Whether the model gives the data a density, a mass, or a score that is neither.
-        data_scale: what the numbers are relative to, such as "[0, 1], density" or "256 levels in [0, 1]".
-        num_samples: draws of z for each example.
-        convention: what was added.
-        levels: how many values a dimension has, where they are levels.
+        data_scale: Scale of the data that the numbers refer to, such as "[0, 1], density" or "256 levels in [0, 1]".
+        num_samples: Number of draws of z for each example.
+        convention: Description of the number that was added, or of the way in which the KL was computed.
+        levels: Number of values that a dimension takes, where they are levels.
         fingerprint: A checksum of the data, or of the numbers of their levels.
     """
 
@@ -45,7 +45,7 @@ class Estimate:
 
     @property
     def reference(self) -> Reference:
-        """What the numbers are relative to."""
+        """The data and units that the numbers refer to."""
         return Reference(self.measure, self.data_scale, self.levels, self.fingerprint)
 
     @property
@@ -57,7 +57,7 @@ class Estimate:
     def standard_error(self) -> float:
         """Standard error of `mean`, in `unit`: sd(values) / sqrt(n), which includes the Monte-Carlo noise.
 
-        That of the draws alone where there is one example.
+        For a single example it is the standard error over the draws of z.
         """
         if len(self.values) == 1:
             return float(self.standard_errors[0])
@@ -97,7 +97,7 @@ class Comparison:
 
     Attributes:
         quantity: "elbo", "log_likelihood" or "bits_per_dim".
-        rows: (name, estimate).
+        rows: Pairs (name, estimate).
     """
 
     quantity: Quantity
@@ -128,7 +128,7 @@ def tabulate(estimates: Mapping[str, Estimate]) -> Comparison:
     these may be in [0, 1] for one model and in 0..255 for another.
 
     Raises:
-        ValueError: for estimates that do not belong in one column, or none.
+        ValueError: If there are no estimates, or they do not belong in one column.
     """
     if not estimates:
         raise ValueError(_checks.problem("Table", expected="at least one", received="none", remedy="Name a model."))

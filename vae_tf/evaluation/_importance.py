@@ -22,7 +22,7 @@ def bound_per_draw(vae: VAE, *, closed_form: bool) -> BoundPerDraw:
     """A compiled function (x `[B, *E]`, noise `[K, B, D]`) -> the bound at each draw, `[K, B]`, in nats.
 
     Args:
-        vae: read when the function is called, not when it is made.
+        vae: The model. The function reads its weights when it is called, not when it is made.
         closed_form: False for `log w = log p(x|z) + log p(z) - log q(z|x)`; True for `log p(x|z) - KL(q || p)`,
             for a prior that has the KL in closed form.
     """
@@ -51,7 +51,7 @@ def _log_likelihood(vae: VAE, x: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
 
 
 class Mean:
-    """Mean over draws, and its standard error; fed `[K, B]` at a time."""
+    """A running mean over draws, and its standard error; `add` takes values `[K, B]`."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -61,7 +61,7 @@ class Mean:
         """Takes in the values of further draws."""
         if not self.count:
             mean = values.mean(axis=0)
-            self.shift = np.where(np.isfinite(mean), mean, 0.0)  # near the mean: the squares keep their digits
+            self.shift = np.where(np.isfinite(mean), mean, 0.0)  # close to the mean, so that the squares keep digits
         self.count += len(values)
         self.first = self.first + (values - self.shift).sum(axis=0)
         self.second = self.second + np.square(values - self.shift).sum(axis=0)
@@ -75,7 +75,10 @@ class Mean:
 
 
 class LogMeanExp:
-    """Logarithm of the mean of exp(values), and its standard error by the delta method; fed `[K, B]` at a time."""
+    """The running logarithm of the mean of exp(values), with its standard error by the delta method.
+
+    `add` takes values `[K, B]`.
+    """
 
     def __init__(self) -> None:
         self.count = 0
@@ -101,7 +104,7 @@ class LogMeanExp:
 
 
 def _standard_error(variance: np.ndarray, count: int) -> np.ndarray:
-    """Of the mean of `count` draws, from their variance with divisor `count`."""
+    """The standard error of the mean of `count` draws, from their variance with divisor `count`."""
     if count == 1:
         return np.full_like(variance, np.nan)
     return np.sqrt(np.maximum(variance, 0.0) / (count - 1))
@@ -112,13 +115,13 @@ class Pass:
     """One pass over data, with the arguments that every quantity has, checked.
 
     Attributes:
-        vae: the model.
-        x: data `[n, *E]`, an array.
-        num_samples: draws of z for each example.
-        chunk_size: largest number of (example, draw) pairs in one call; None takes 4096 for a likelihood of one
+        vae: The model.
+        x: Data `[n, *E]`, an array.
+        num_samples: Draws of z for each example.
+        chunk_size: Largest number of (example, draw) pairs in one call; None takes 4096 for a likelihood of one
             parameter for each dimension, and fewer for others.
-        seed: the noise of example i is the stream of `numpy.random.default_rng([seed, i])`.
-        progress: whether to show a progress bar where the error output is a terminal.
+        seed: Seed of the draws: the noise of example i comes from `numpy.random.default_rng([seed, i])`.
+        progress: Whether to show a progress bar where the error output is a terminal.
     """
 
     vae: VAE
@@ -163,7 +166,7 @@ class Pass:
             compute: See `bound_per_draw`.
             examples: The data from `start` to `stop`, as `compute` is to see them.
             total: What is made of the values at the draws of an example.
-            title: of the progress bar.
+            title: Title of the progress bar.
         """
         count, pieces = len(self.x), -(-self.num_samples // self.pairs)
         edges = [self.num_samples * i // pieces for i in range(pieces + 1)]
@@ -184,4 +187,4 @@ class Pass:
 
     @property
     def _silent(self) -> bool | None:
-        return None if self.progress else True  # None: tqdm looks whether it writes to a terminal
+        return None if self.progress else True  # None lets tqdm look whether it writes to a terminal

@@ -32,16 +32,16 @@ def elbo(
     and otherwise the mean of log q(z|x) - log p(z) over the same draws.
 
     Args:
-        vae: the model.
-        x: data `[n, *E]`.
-        num_samples: draws of z for each example.
-        chunk_size: how many (example, draw) pairs are decoded at a time: it bounds the memory. None takes 4096, or
+        vae: The model.
+        x: Data `[n, *E]`.
+        num_samples: Draws of z for each example.
+        chunk_size: Number of (example, draw) pairs decoded at a time; it bounds the memory. None takes 4096, or
             fewer where the likelihood has many parameters for a dimension.
-        seed: of the draws.
-        progress: whether to show a progress bar where the error output is a terminal.
+        seed: Seed of the draws.
+        progress: Whether to show a progress bar where the error output is a terminal.
 
     Raises:
-        ValueError: for data that do not fit the model, counts below 1 or a negative seed.
+        ValueError: For data that do not fit the model, counts below 1 or a negative seed.
     """
     return _elbo(Pass(vae, x, num_samples, chunk_size, seed, progress))
 
@@ -51,21 +51,22 @@ def log_likelihood(
 ) -> Estimate:
     """log p(x) in nats per example, estimated by importance sampling from the posterior.
 
-    `log((1/K) sum_k w_k)`, log w = log p(x|z) + log p(z) - log q(z|x) at draws z ~ q(z|x): a lower bound in
-    expectation that tightens as K grows. Its standard error is `sd(w) / (sqrt(K) mean(w))`, by the delta
-    method; one that is not small against 1 says that K is too small for bound and error alike.
+    The estimate is `log((1/K) sum_k w_k)` with log w = log p(x|z) + log p(z) - log q(z|x) at draws z ~ q(z|x). Its
+    expectation is a lower bound of log p(x) that tightens as K grows. Its standard error is
+    `sd(w) / (sqrt(K) mean(w))`, by the delta method. If that is not small against 1, then K is too small, and neither
+    the bound nor its error can be trusted.
 
     Args:
-        vae: the model.
-        x: data `[n, *E]`.
-        num_samples: draws K of z for each example.
-        chunk_size: how many (example, draw) pairs are decoded at a time: it bounds the memory. None takes 4096, or
+        vae: The model.
+        x: Data `[n, *E]`.
+        num_samples: Draws K of z for each example.
+        chunk_size: Number of (example, draw) pairs decoded at a time; it bounds the memory. None takes 4096, or
             fewer where the likelihood has many parameters for a dimension.
-        seed: of the draws.
-        progress: whether to show a progress bar where the error output is a terminal.
+        seed: Seed of the draws.
+        progress: Whether to show a progress bar where the error output is a terminal.
 
     Raises:
-        ValueError: for data that do not fit the model, counts below 1 or a negative seed.
+        ValueError: For data that do not fit the model, counts below 1 or a negative seed.
 
     References:
         Burda, Grosse, Salakhutdinov 2016, eq. 8, arXiv 1509.00519.
@@ -84,26 +85,26 @@ def bits_per_dim(
     seed: int = 0,
     progress: bool = True,
 ) -> Estimate:
-    """-log p(x) / (D log 2) in bits per dimension, of the data as levels: densities and masses compare.
+    """-log p(x) / (D log 2) in bits per dimension, of data on levels, so that densities and masses can be compared.
 
     A mass (of levels or counts) is taken as it is. For a density the data must be levels k / (L - 1) in [0, 1] (or
-    scaled to another `data_range`). They are dequantised, x' = (k + u) / L with one u ~ U[0, 1) for each dimension,
-    which encoder and likelihood both see, and log2(L) bits are added for the width 1 / L of a bin: an upper bound,
-    in expectation over u, of the bits of the mass that the density gives to the levels.
+    scaled to another `data_range`). They are dequantised to x' = (k + u) / L with one u ~ U[0, 1) for each dimension;
+    encoder and likelihood both see x'. Then log2(L) bits are added for the width 1 / L of a bin. In expectation over
+    u, the result is an upper bound of the bits of the mass that the density gives to the levels.
 
     Args:
-        vae: the model.
-        x: data `[n, *E]`.
-        num_samples: draws of z for each example; see `log_likelihood`.
-        levels: L, number of levels of the data, for a density; a mass knows its own.
-        data_range: the lowest and the highest level, for a density.
-        chunk_size: how many (example, draw) pairs are decoded at a time: it bounds the memory. None takes 4096, or
+        vae: The model.
+        x: Data `[n, *E]`.
+        num_samples: Draws of z for each example; see `log_likelihood`.
+        levels: Number of levels L of the data, for a density; a mass knows its own.
+        data_range: The lowest and the highest level, for a density.
+        chunk_size: Number of (example, draw) pairs decoded at a time; it bounds the memory. None takes 4096, or
             fewer where the likelihood has many parameters for a dimension.
-        seed: of the draws of z and u.
-        progress: whether to show a progress bar where the error output is a terminal.
+        seed: Seed of the draws of z and u.
+        progress: Whether to show a progress bar where the error output is a terminal.
 
     Raises:
-        ValueError: for data that are not such levels or do not fit the model, counts below 1, a negative seed.
+        ValueError: For data that are not such levels or do not fit the model, counts below 1, a negative seed.
 
     References:
         Theis, van den Oord, Bethge 2016, section 3.1, arXiv 1511.01844.
@@ -126,19 +127,19 @@ def compare(
     """One quantity for several models, best first; see `tabulate` for what may stand in one column.
 
     Args:
-        models: by name.
-        x: data `[n, *E]`, or for each name the data as that model sees them.
+        models: Models by name.
+        x: Data `[n, *E]`, or a mapping from each name to the data as that model sees them.
         quantity: "elbo", "log_likelihood" or "bits_per_dim".
-        num_samples: draws of z for each example; None for 1 (ELBO) or 5000.
-        levels: of the data, for "bits_per_dim" of a density.
-        data_range: of these levels.
-        chunk_size: how many (example, draw) pairs are decoded at a time.
-        seed: of the draws.
-        progress: whether to show progress bars where the error output is a terminal.
+        num_samples: Draws of z for each example; None takes 1 for the ELBO and 5000 otherwise.
+        levels: Number of levels of the data, for "bits_per_dim" of a density.
+        data_range: The lowest and the highest of these levels.
+        chunk_size: Number of (example, draw) pairs decoded at a time.
+        seed: Seed of the draws.
+        progress: Whether to show progress bars where the error output is a terminal.
 
     Raises:
-        ValueError: before anything is computed, where two models do not belong in one column; and as the
-            functions of these names do.
+        ValueError: If two models do not belong in one column (before anything is computed), and as the functions
+            `elbo`, `log_likelihood` and `bits_per_dim` do.
     """
     _checks.one_of("quantity", quantity, QUANTITIES)
     bins = _bins(levels, data_range) if quantity == "bits_per_dim" else None
@@ -186,7 +187,7 @@ _IN_NATS = {"elbo": _elbo, "log_likelihood": _log_likelihood}
 
 
 def _dequantised(one_pass: Pass, bins: Dequantised) -> Callable[[int, int], np.ndarray]:
-    """The levels spread evenly, u of example i from a stream of its own."""
+    """A function (start, stop) -> dequantised examples, in which the u of each example has a stream of its own."""
 
     def examples(start: int, stop: int) -> np.ndarray:
         u = [np.random.default_rng([one_pass.seed, i, 1]).random(one_pass.x.shape[1:]) for i in range(start, stop)]
@@ -227,7 +228,7 @@ def _data_by_name(models: Mapping[str, VAE], x: Any) -> Mapping[str, Any]:
 
 
 def _bins(levels: Any, data_range: tuple[float, float]) -> Dequantised:
-    """Two levels or more between two numbers, or a ValueError."""
+    """The levels to dequantise, two or more of them between two numbers, or a ValueError."""
     low, high = (_checks.finite_float("data_range", bound) for bound in data_range)
     if not low < high:
         remedy = "Pass (0.0, 1.0)."

@@ -1,4 +1,4 @@
-"""The linear VAE: the one VAE of which log p(x), the ELBO and every optimum are known in closed form."""
+"""The linear VAE, for which log p(x), the ELBO and every optimum are known in closed form."""
 
 from vae_tf.linear.vae import LinearVAE
 

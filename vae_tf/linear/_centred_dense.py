@@ -1,4 +1,4 @@
-"""The encoder's layer of a linear VAE."""
+"""The layer that the encoder of a linear VAE consists of."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from vae_tf import _checks
 
 @keras.saving.register_keras_serializable("vae_tf")
 class CentredDense(keras.layers.Layer):
-    """V (x - mean), then the raw scales, the same for every x: `[B, *E]` -> `[B, 2 D]`.
+    """The map `[B, *E]` -> `[B, 2 D]`: first V (x - mean), then the raw scales, which are the same for every x.
 
     Args:
-        latent_dim: number of latents D.
-        mean: a weight `[d]` to share, that of the decoder; its own by default.
-        **kwargs: as for every Keras layer.
+        latent_dim: Number of latents D.
+        mean: The decoder's mean, a weight `[d]` that the layer shares. By default the layer makes its own.
+        **kwargs: Arguments of every Keras layer.
     """
 
     def __init__(self, latent_dim: int, mean: tf.Variable | None = None, **kwargs: Any) -> None:
-        super().__init__(**{"dtype": "float32"} | kwargs)  # whatever the global policy: its values are to be exact
+        super().__init__(**{"dtype": "float32"} | kwargs)  # whatever the global policy is: the values must be exact
         self.latent_dim = _checks.positive_int("latent_dim", latent_dim)
         self.mean = mean
 
     def build(self, input_shape: Any) -> None:
-        """Makes the weights; the variances of the posterior are 1 at first."""
+        """Makes the weights. At first the variances of the posterior are 1."""
         dims = math.prod(input_shape[1:])
         if self.mean is None:
             self.mean = self.add_weight("mean", (dims,), initializer="zeros")
@@ -37,10 +37,10 @@ class CentredDense(keras.layers.Layer):
         super().build(input_shape)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """`[B, 2 D]`, for DiagonalNormal."""
+        """The inputs of a DiagonalNormal, `[B, 2 D]`."""
         location = tf.matmul(tf.reshape(inputs, (-1, self.kernel.shape[0])) - self.mean, self.kernel)
         return tf.concat([location, tf.ones_like(location) * self.raw_scale], axis=-1)
 
     def get_config(self) -> dict[str, Any]:
-        """The number of latents; what is shared is shared anew by LinearVAE."""
+        """Plain JSON: the number of latents. A LinearVAE that is loaded shares the mean anew."""
         return super().get_config() | {"latent_dim": self.latent_dim}

@@ -1,4 +1,4 @@
-"""Training of a linear VAE on the covariance of its data: the exact objective, at a cost without n."""
+"""Training of a linear VAE on the covariance of its data, with the exact objective, at a cost that n does not enter."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ def fit(
     """Trains a LinearVAE on data of this covariance and mean; see LinearVAE.fit_covariance.
 
     Args:
-        vae: with `linear_gaussian`, `linear_encoder` and `optimal_encoder`.
-        covariance: of the data, `[d, d]`.
-        mean: of the data, `[d]`.
-        steps: optimizer steps.
-        train_encoder: whether the encoder is trained by steps, too; else it is put to its optimum in each.
-        steps_per_epoch: steps in an epoch; the last may have fewer.
-        callbacks: as for `fit` of every Keras model.
+        vae: A LinearVAE: it has `linear_gaussian`, `linear_encoder` and `optimal_encoder`.
+        covariance: Covariance of the data, `[d, d]`.
+        mean: Mean of the data, `[d]`.
+        steps: Number of optimizer steps.
+        train_encoder: Whether the optimizer moves the encoder, too. Otherwise each step sets it to its optimum.
+        steps_per_epoch: Number of steps in an epoch; the last epoch may have fewer.
+        callbacks: Keras callbacks, as for `fit`.
     """
     epochs = -(-steps // steps_per_epoch)
     vae.plan(steps_per_epoch, epochs)
-    if isinstance(vae.optimizer, keras.optimizers.Optimizer):  # those of before Keras 2.11 make their own
+    if isinstance(vae.optimizer, keras.optimizers.Optimizer):  # optimizers older than Keras 2.11 build themselves
         vae.optimizer.build(vae.trainable_variables)
     callbacks = arranged(callbacks, vae.objective)
     callbacks = keras.callbacks.CallbackList(callbacks, add_history=True, model=vae, epochs=epochs, verbose=0)
     trained = _trained(vae, train_encoder)
     vae.decoder.layers[0].bias.assign(mean)
-    train = tf.function(partial(_train, vae, trained, train_encoder))  # one trace for each model
+    train = tf.function(partial(_train, vae, trained, train_encoder))  # traced once for each model
     moment = tf.constant(covariance, tf.float32)
     vae.stop_training = False
     callbacks.on_train_begin()
@@ -71,7 +71,7 @@ def fit(
 
 
 def _trained(vae: VAE, train_encoder: bool) -> list[tf.Variable]:
-    """The weights that the steps move: all trainable ones but the mean, and those of an optimal encoder."""
+    """The weights that the steps move: all trainable ones except the mean and, without train_encoder, the encoder's."""
     encoding, mean = vae.encoder.layers[0], vae.decoder.layers[0].bias
     others = [mean] if train_encoder else [mean, encoding.kernel, encoding.raw_scale]
     trained = [weight for weight in vae.trainable_variables if all(weight is not other for other in others)]
@@ -83,7 +83,7 @@ def _trained(vae: VAE, train_encoder: bool) -> list[tf.Variable]:
 
 
 def _train(vae: VAE, trained: list[tf.Variable], train_encoder: bool, moment: tf.Tensor, steps: tf.Tensor) -> tf.Tensor:
-    """So many steps; returns the last loss."""
+    """Takes this many steps and returns the loss of the last one."""
     loss = tf.constant(0.0)
     for _ in tf.range(steps):
         with tf.GradientTape() as tape:
@@ -98,21 +98,24 @@ def _train(vae: VAE, trained: list[tf.Variable], train_encoder: bool, moment: tf
 
 
 def _rotate(vae: VAE) -> None:
-    """Turns the latents so that W^T W is diagonal, the longest column first: the best of all W with this W W^T."""
+    """Turns the latents so that W^T W is diagonal, longest column first. No other W with the same W W^T is better."""
     axes, lengths, turn = np.linalg.svd(vae.linear_gaussian.loadings, full_matrices=False)
     largest = np.take_along_axis(turn, np.abs(turn).argmax(axis=1)[:, None], axis=1)[:, 0]
-    vae.decoder.layers[0].kernel.assign((axes * lengths * np.sign(largest)).T)  # what is turned already stays
+    vae.decoder.layers[0].kernel.assign((axes * lengths * np.sign(largest)).T)  # turning twice changes nothing
 
 
 def _encoder(vae: VAE) -> tuple[tf.Tensor, tf.Tensor]:
-    """V^T `[d, D]` and the variances of the posterior `[D]`."""
+    """V^T `[d, D]` and the variances of the posterior `[D]`, as the encoder has them."""
     encoding = vae.encoder.layers[0]
     raw = tf.concat([tf.zeros_like(encoding.raw_scale), encoding.raw_scale], axis=0)
     return encoding.kernel, tf.square(vae.posterior.parameters(raw[None])["scale"][0])
 
 
 def _optimal_encoder(vae: VAE) -> tuple[tf.Tensor, tf.Tensor]:
-    """The same at the optimum. There the ELBO is flat in them, so that its gradient does not need theirs."""
+    """V^T and the variances of the best encoder for the present decoder, without a gradient.
+
+    At its optimum the encoder does not change the ELBO to first order, so the ELBO's gradient does not need theirs.
+    """
     loadings, sigma2 = vae.decoder.layers[0].kernel, tf.square(vae.likelihood.scale)  # W^T, [D, d]
     precision = tf.matmul(loadings, loadings, transpose_b=True) + sigma2 * tf.eye(vae.latent_dim)
     weights = tf.linalg.cholesky_solve(tf.linalg.cholesky(precision), loadings)
@@ -120,15 +123,15 @@ def _optimal_encoder(vae: VAE) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def _expected_terms(vae: VAE, moment: tf.Tensor, weights: tf.Tensor, variance: tf.Tensor) -> Terms:
-    """Distortion and rate averaged over data with this covariance, as of a batch of one.
+    """Distortion and rate averaged over data with this covariance, in the form of a batch of one example.
 
-    On the way the mean squared residual is taken down, which "optimal" takes for sigma^2.
+    Besides, it stores the mean squared residual in the likelihood, where scale="optimal" takes it for sigma^2.
 
     Args:
-        vae: whose decoder it is.
+        vae: The model whose decoder and likelihood are used.
         moment: S, `[d, d]`.
         weights: V^T of the encoder, `[d, D]`.
-        variance: of the posterior, `[D]`.
+        variance: Variances of the posterior, `[D]`.
     """
     likelihood, loadings = vae.likelihood, vae.decoder.layers[0].kernel
     product = tf.matmul(moment, weights)  # S V^T

@@ -1,4 +1,4 @@
-"""The linear VAE: the one VAE of which log p(x), the ELBO and every optimum are known in closed form."""
+"""The linear VAE, for which log p(x), the ELBO and every optimum are known in closed form."""
 
 from __future__ import annotations
 
@@ -26,29 +26,30 @@ _SCALES = ("learned", "optimal")
 
 @keras.saving.register_keras_serializable("vae_tf")
 class LinearVAE(VAE):
-    """x = W z + mean + sigma eps, z ~ N(0, I), with q(z|x) = N(V (x - mean), diag(d)): a VAE of linear layers.
+    """A VAE of linear layers: x = W z + mean + sigma eps, z ~ N(0, I), with q(z|x) = N(V (x - mean), diag(d)).
 
-    Encoder and decoder share the mean; the variances d of the posterior do not depend on x. All that a VAE can do
-    it can do, and the distribution layers are the same. Besides, what other VAEs estimate is exact here, computed
-    from the present weights in float64: `log_prob`, `elbo`, `gap`; and it can be trained on the covariance of the
-    data alone (`fit_covariance`).
+    Encoder and decoder share the mean; the variances d of the posterior do not depend on x. A LinearVAE can do all
+    that a VAE can do, with the same distribution layers. Besides, three values that other VAEs only estimate are exact
+    here, computed in float64 from the present weights: `log_prob`, `elbo` and `gap`. The model can also be trained on
+    the covariance of the data alone (`fit_covariance`).
 
-    Its maximum over all weights is that of the log-likelihood of pPCA at the same sigma, or over sigma as well
-    (`vae_tf.ppca.PPCA`), without other local maxima. There the columns of W are the principal axes of the data; those
-    with eigenvalues below sigma^2 are zero, and their latents collapse.
+    The greatest ELBO over all weights equals the greatest log-likelihood of pPCA (`vae_tf.ppca.PPCA`): at the same
+    sigma where sigma is fixed, and over sigma as well where it is trained. There are no other local maxima. At the
+    maximum the columns of W are the principal axes of the data; the columns whose eigenvalues are below sigma^2 are
+    zero, and their latents collapse.
 
     Args:
-        latent_dim: number of latents D, below the number d of dimensions of x.
-        event_shape: shape of one example E.
-        scale: sigma, as for `likelihoods.Gaussian`: a positive number, "learned" or "optimal".
-        objective: what is minimised; `ELBO()` by default.
-        min_scale: floor of a sigma that is not fixed.
-        seed: of the posterior noise and the order of the data. (The first weights depend on Keras' global seed,
-            `keras.utils.set_random_seed`.)
-        **kwargs: `name`, as for every Keras model.
+        latent_dim: Number of latents D, below the number d of dimensions of x.
+        event_shape: Shape of one example E.
+        scale: Sigma, as for `likelihoods.Gaussian`: a positive number, "learned" or "optimal".
+        objective: The objective that training minimises; `ELBO()` by default.
+        min_scale: Floor of a sigma that is not fixed.
+        seed: Seed of the posterior noise and of the order of the data. (The first weights depend on Keras' global
+            seed, `keras.utils.set_random_seed`.)
+        **kwargs: `name`, as of every Keras model.
 
     Raises:
-        ValueError: for a latent_dim that is not below d, or another scale.
+        ValueError: For a latent_dim that is not below d, or a scale of another kind.
 
     References:
         Lucas, Tucker, Grosse, Norouzi 2019, "Don't Blame the ELBO! A Linear VAE Perspective on Posterior Collapse",
@@ -104,30 +105,30 @@ class LinearVAE(VAE):
     # --- exact values ----------------------------------------------------------------------------------
 
     def log_prob(self, x: Any) -> np.ndarray:
-        """log p(x) in nats, exact, `[n]`, not averaged, of `[n, *E]`.
+        """log p(x) in nats, exact, `[n]`, not averaged, for data `[n, *E]`.
 
         Raises:
-            ValueError: for data of another shape.
+            ValueError: For data of another shape.
         """
         return self.linear_gaussian.log_prob(self._flat(x))
 
     def elbo(self, x: Any) -> np.ndarray:
-        """The ELBO in nats, exact (no draw of z), `[n]`, not averaged, of `[n, *E]`.
+        """The ELBO in nats, exact (no draw of z), `[n]`, not averaged, for data `[n, *E]`.
 
         Raises:
-            ValueError: for data of another shape.
+            ValueError: For data of another shape.
         """
         return self.linear_gaussian.elbo(self._flat(x), *self.linear_encoder)
 
     def elbo_from_covariance(self, covariance: np.ndarray, mean: np.ndarray) -> float:
-        """The ELBO averaged over data, in nats per example, exact, from their covariance and mean alone.
+        """The ELBO averaged over data, exact, in nats per example, computed from their covariance and mean alone.
 
         Args:
             covariance: S of the flattened data, `[d, d]`, n in the denominator.
-            mean: of the flattened data, `[d]`.
+            mean: Mean of the flattened data, `[d]`.
 
         Raises:
-            ValueError: for arrays that are no such covariance and mean.
+            ValueError: If the arrays are not the covariance and mean of data of this shape.
         """
         covariance, mean = self._check_moments(covariance, mean)
         return self.linear_gaussian.expected_elbo(covariance, *self.linear_encoder, mean)
@@ -136,11 +137,12 @@ class LinearVAE(VAE):
         """log p(x) - ELBO in nats, in closed form.
 
         Args:
-            x: data `[n, *E]`: the gap of the present encoder for each example, `[n]`. None: that of the optimal
-                encoder, 1/2 (sum_i log M_ii - log|M|), one number for every x. It is 0 where W^T W is diagonal.
+            x: Data `[n, *E]`, for the gap of the present encoder for each example, `[n]`. None asks for the gap of the
+                optimal encoder, 1/2 (sum_i log M_ii - log|M|), which is one number for every x. It is 0 where W^T W
+                is diagonal.
 
         Raises:
-            ValueError: for data of another shape.
+            ValueError: For data of another shape.
         """
         if x is None:
             return self.linear_gaussian.gap()
@@ -150,7 +152,7 @@ class LinearVAE(VAE):
         """The encoder of the highest ELBO for the present decoder: V = M^-1 W^T `[D, d]`, d = sigma^2 / diag(M) `[D]`.
 
         Args:
-            assign: whether the model's encoder becomes this one.
+            assign: Whether to set the model's encoder to it.
         """
         weights, variance = self.linear_gaussian.optimal_encoder()
         if assign:
@@ -161,9 +163,9 @@ class LinearVAE(VAE):
         return weights, variance
 
     def principal_axes(self) -> np.ndarray:
-        """The columns of W with unit length, longest first, as rows `[D, d]`; a column that is 0 stays 0.
+        """The columns of W as rows `[D, d]`, the longest first, each scaled to unit length; a column of 0 stays 0.
 
-        At the optimum they are the principal axes of the data, which the ELBO identifies and log p(x) does not.
+        At the optimum they are the principal axes of the data. The ELBO identifies these axes; log p(x) does not.
         """
         columns = self.linear_gaussian.loadings.T
         length = np.linalg.norm(columns, axis=1, keepdims=True)
@@ -187,35 +189,34 @@ class LinearVAE(VAE):
         steps_per_epoch: int = 100,
         callbacks: Any = None,
     ) -> keras.callbacks.History:
-        """Trains on the ELBO of n examples, of which only the covariance is needed: no draws, no batches.
+        """Trains on the ELBO of n examples, of which it needs only the covariance: no draws, no batches.
 
-        A step costs O(d^2 D), whatever n. In each, the encoder is the optimal one for the present decoder, and the
-        optimizer moves the decoder and a "learned" sigma; "optimal" puts sigma^2 to its optimum. After each epoch the
-        latents are turned so that W^T W is diagonal, which is best for the ELBO and leaves log p(x) as it is. The mean
-        becomes that of the data, its optimum whatever the other weights are.
+        A step costs O(d^2 D), whatever n is. In each step the encoder is the optimal one for the present decoder, and
+        the optimizer moves the decoder and a "learned" sigma; an "optimal" sigma^2 is set to its optimum. After each
+        epoch the latents are turned so that W^T W is diagonal, which is best for the ELBO and leaves log p(x) as it
+        is. The model's mean is set to the mean of the data, which is its optimum whatever the other weights are.
 
-        The logs of an epoch, in nats per example: `loss` of its last step, and distortion, rate and `elbo` at its end,
-        exact in float64. The steps are taken in float32, which resolves a sigma^2 down to about 1e-6 of the mean
-        variance of a dimension.
+        The logs of an epoch, in nats per example, are the `loss` of its last step, and the distortion, rate and `elbo`
+        at its end, exact in float64. The steps are taken in float32, which resolves a sigma^2 down to about 1e-6 of
+        the mean variance of a dimension.
 
         Args:
             covariance: S of the flattened data, `[d, d]`, n in the denominator.
-            mean: of the flattened data, `[d]`.
-            n: the number of examples. It is only checked: a covariance of so few leaves nothing for sigma where
-                n <= latent_dim.
-            steps: optimizer steps.
-            train_encoder: whether the optimizer moves the encoder, too, as `fit` does, and turns nothing. It takes
-                many more steps until the columns of W are the principal axes, but any objective without draws of z
-                will do.
-            steps_per_epoch: steps between two entries of the history, and two calls of the callbacks.
-            callbacks: as for `fit`; what they do at single batches is not called.
+            mean: Mean of the flattened data, `[d]`.
+            n: Number of examples. It serves for a check only: where n <= latent_dim, nothing is left for sigma.
+            steps: Number of optimizer steps.
+            train_encoder: Whether the optimizer moves the encoder, too, as `fit` does. The latents are then not
+                turned. It takes many more steps until the columns of W are the principal axes, but every objective
+                that draws no z can be used.
+            steps_per_epoch: Number of steps between two entries of the history and two calls of the callbacks.
+            callbacks: Keras callbacks, as for `fit`. Their methods for single batches are not called.
 
         Raises:
-            TypeError: for arrays that are no real numbers.
-            ValueError: for arrays that are no covariance and mean, an n that is not above latent_dim, fewer than 1
-                step, an objective that needs draws of z, or a trained encoder, frozen weights, and when training
-                diverges.
-            RuntimeError: before `compile`.
+            TypeError: If the arrays are not real numbers.
+            ValueError: For arrays that are no covariance and mean, an n that is not above latent_dim, or fewer than 1
+                step; for an objective that needs draws of z, or one other than `ELBO()` without train_encoder; if the
+                weights to be trained are frozen; and if training diverges.
+            RuntimeError: If the model has not been compiled.
         """
         moment, mean = self._check_moments(covariance, mean)
         steps = _checks.positive_int("steps", steps)
@@ -259,7 +260,7 @@ class LinearVAE(VAE):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> LinearVAE:
-        """The model with these arguments."""
+        """The model with these constructor arguments."""
         objective = keras.saving.deserialize_keras_object(config["objective"], custom_objects=custom_objects)
         arguments = config | {"objective": objective}
         frozen = arguments.pop("frozen")

@@ -1,4 +1,4 @@
-"""Objectives: what training minimises, as a function of the per-example terms of the evidence lower bound."""
+"""Objectives: the losses that training minimises, as functions of the per-example terms of the evidence lower bound."""
 
 from vae_tf.objectives.base import Objective, negative_log_prob
 from vae_tf.objectives.capacity import Capacity

@@ -20,18 +20,18 @@ def negative_log_prob(x: tf.Tensor, p: tfd.Distribution) -> tf.Tensor:
     """-log p(x) in nats per example, `[B]`, not averaged, every constant included.
 
     Args:
-        x: data `[B, *E]`.
-        p: distribution with batch shape [B] and event shape `E`.
+        x: Data `[B, *E]`.
+        p: Distribution with batch shape [B] and event shape `E`.
     """
     return -p.log_prob(x)
 
 
 class Objective(abc.ABC):
-    """Maps the per-example terms to the per-example loss, `[B]`.
+    """A map from the per-example terms to the per-example loss, `[B]`.
 
     Attributes:
-        num_samples: draws of z for each example in a step.
-        needs: names of the optional fields of `Terms` that it uses.
+        num_samples: Number of draws of z for each example in a step.
+        needs: Names of the optional fields of `Terms` that the objective uses.
     """
 
     num_samples: int = 1
@@ -44,12 +44,12 @@ class Objective(abc.ABC):
         """The loss in nats per example, `[B]`, not averaged.
 
         Args:
-            terms: of a batch.
-            progress: how far training has come, and the objective's state.
+            terms: Terms of a batch.
+            progress: Number of steps and epochs done, and the objective's state.
         """
 
     def draw_weights(self, log_weights: tf.Tensor) -> tf.Tensor:
-        """How much each draw counts in the gradient of the loss by log p(x|z): `[K, B]`, on average over draws 1.
+        """The weight of each draw in the gradient of the loss by log p(x|z): `[K, B]`, on average over draws 1.
 
         An optimal sigma takes the residuals of the draws with these weights, so that it is the maximiser of what is
         trained.
@@ -60,11 +60,11 @@ class Objective(abc.ABC):
         return tf.ones_like(log_weights)
 
     def initial_state(self) -> dict[str, float]:
-        """Names and first values of what the objective keeps between steps; saved with the model."""
+        """Names and first values of the numbers that the objective keeps between steps, saved with the model."""
         return {}
 
     def update(self, terms: Terms, state: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """The state after a training batch."""
+        """The objective's state after a training batch."""
         return {}
 
     def schedules(self) -> dict[str, Schedule]:
@@ -72,7 +72,7 @@ class Objective(abc.ABC):
         return {name: value for name, value in vars(self).items() if isinstance(value, Schedule)}
 
     def logs(self, progress: Progress) -> dict[str, tf.Tensor]:
-        """What the logs of training show of the objective: the present values of its schedules."""
+        """The values that the objective adds to the logs of training: those of its schedules at present."""
         return {name: schedule(progress) for name, schedule in self.schedules().items()}
 
     def get_config(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Capacity: a KL that is held at a value."""
+"""Capacity: an objective that holds the KL at a given value."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class Capacity(Objective):
     """`distortion + gamma * |rate - capacity|`: the KL is held at a capacity, usually raised by a schedule.
 
     Args:
-        capacity: C, in nats per example, or a schedule of it.
-        gamma: weight of the deviation.
-        num_samples: draws of z over which the distortion is averaged.
+        capacity: Capacity C, in nats per example, or a schedule of it.
+        gamma: Weight of the deviation, or a schedule of it.
+        num_samples: Number of draws of z over which the distortion is averaged.
 
     Raises:
-        ValueError: for numbers that are negative or not finite, or fewer than 1 draws.
+        ValueError: For numbers that are negative or not finite, or fewer than 1 draws.
 
     References:
         Burgess et al. 2018, eq. 8, arXiv 1804.03599.

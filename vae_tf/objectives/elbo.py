@@ -1,4 +1,4 @@
-"""The evidence lower bound, and with a weight on its KL the beta-VAE's objective."""
+"""The evidence lower bound, which with a weight on its KL is the beta-VAE's objective."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from vae_tf.objectives.terms import Terms
 class ELBO(Objective):
     """-ELBO, or the beta-VAE objective: `distortion + kl_weight * rate`, in nats per example.
 
-    With a Gaussian of fixed sigma0, `kl_weight` = beta is a Gaussian of sigma^2 = beta * sigma0^2 up to a
-    common factor: a second name for the same trade-off.
+    For a Gaussian likelihood of fixed sigma0, training with `kl_weight` = beta is the same, up to a common factor and a
+    constant, as training with sigma^2 = beta * sigma0^2 and a KL weight of 1: beta and sigma set one trade-off.
 
     Args:
-        kl_weight: beta >= 0, or a schedule of it; 1 is the evidence lower bound.
-        num_samples: draws of z over which the distortion (and a KL without closed form) is averaged.
+        kl_weight: Weight of the KL, beta >= 0, or a schedule of it; 1 is the evidence lower bound.
+        num_samples: Number of draws of z over which the distortion (and a KL without closed form) is averaged.
 
     Raises:
-        ValueError: for a weight that is negative or not finite, or fewer than 1 draws.
+        ValueError: For a weight that is negative or not finite, or fewer than 1 draws.
 
     References:
         Higgins et al. 2017, "beta-VAE", eq. 4. Warm-up: Bowman et al. 2016, arXiv 1511.06349.

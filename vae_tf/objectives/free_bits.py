@@ -1,4 +1,4 @@
-"""Free bits: a KL per latent below which nothing is gained."""
+"""Free bits: an objective with a floor under the KL of each latent, below which nothing is gained."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from vae_tf.objectives.terms import Terms
 
 @keras.saving.register_keras_serializable("vae_tf")
 class FreeBits(Objective):
-    """`distortion + sum_j max(nats_per_latent, KL_j)`, KL_j the batch's mean KL of latent j.
+    """`distortion + sum_j max(nats_per_latent, KL_j)`, where KL_j is the mean KL of latent j over the batch.
 
-    A latent whose KL is below the threshold costs the same as one at it, so nothing pushes it to collapse.
-    The loss is not a bound of -log p(x); `elbo` in the logs is.
+    A latent whose KL is below the threshold costs as much as one at the threshold, so nothing pushes it to collapse.
+    The loss is not a bound of -log p(x), but `elbo` in the logs is a bound of log p(x).
 
     Args:
-        nats_per_latent: threshold, in nats per example and latent; 0 is the ELBO.
-        num_samples: draws of z over which the distortion is averaged.
+        nats_per_latent: Threshold in nats per example and latent, or a schedule of it; 0 is the ELBO.
+        num_samples: Number of draws of z over which the distortion is averaged.
 
     Raises:
-        ValueError: for a threshold that is negative or not finite, or fewer than 1 draws.
+        ValueError: For a threshold that is negative or not finite, or fewer than 1 draws.
 
     References:
         Kingma et al. 2016, eq. 15 with groups of one latent, arXiv 1606.04934.

@@ -1,4 +1,4 @@
-"""GECO: the smallest KL at which the distortion is tolerable."""
+"""GECO: an objective that looks for the smallest KL at which the distortion is tolerable."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ from vae_tf.objectives.terms import Terms
 class GECO(Objective):
     """`rate + multiplier * (distortion - tolerance)`: the smallest KL at which the distortion is tolerable.
 
-    After each step `log multiplier += speed * clip(c, -1, 1)`, c the running average of the batches'
-    `distortion - tolerance`: the multiplier grows while the constraint is violated, and shrinks while it is
-    met. It starts at 1, stays in [exp(-10), exp(10)] (a tolerance that cannot be reached would send it to infinity),
-    is logged as `multiplier`, and saved with the model.
+    After each step `log multiplier += speed * clip(c, -1, 1)`, where c is the running average of the batches'
+    `distortion - tolerance`. So the multiplier grows while the constraint is violated, and shrinks while it is met.
+    It starts at 1 and stays in [exp(-10), exp(10)], because a tolerance that cannot be reached would send it to
+    infinity. It is logged as `multiplier` and saved with the model.
 
     Args:
-        tolerance: the distortion to be reached, in nats per example.
-        speed: of the logarithm of the multiplier, per step.
-        decay: of the running average, in [0, 1).
-        num_samples: draws of z over which the distortion is averaged.
+        tolerance: Distortion to be reached, in nats per example.
+        speed: Greatest change of the multiplier's logarithm in a step.
+        decay: Decay of the running average, in [0, 1).
+        num_samples: Number of draws of z over which the distortion is averaged.
 
     Raises:
-        ValueError: for a tolerance or speed that is not finite, or fewer than 1 draws.
+        ValueError: For a tolerance that is not finite, a speed that is not positive, a decay outside [0, 1), or fewer
+            than 1 draws.
 
     References:
-        Rezende and Viola 2018, algorithm 1, arXiv 1810.00597; the constraint here is one on -log p(x|z).
+        Rezende and Viola 2018, algorithm 1, arXiv 1810.00597. The constraint here is one on -log p(x|z).
     """
 
     def __init__(self, tolerance: float, *, speed: float = 0.01, decay: float = 0.9, num_samples: int = 1) -> None:
@@ -60,5 +61,5 @@ class GECO(Objective):
         return {"log_multiplier": tf.clip_by_value(log_multiplier, -10.0, 10.0), "violation": running}
 
     def logs(self, progress: Progress) -> dict[str, tf.Tensor]:
-        """See Objective.logs; `multiplier` is that of the constraint."""
+        """See Objective.logs; `multiplier` is the factor of the constraint."""
         return super().logs(progress) | {"multiplier": tf.exp(progress.state["log_multiplier"])}

@@ -1,4 +1,4 @@
-"""The importance-weighted bound."""
+"""IWAE: the importance-weighted bound as an objective."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class IWAE(Objective):
     """The negative importance-weighted bound `-log((1/K) sum_k w_k)`, in nats per example.
 
     Args:
-        num_samples: K, draws of z for each example; 1 is the ELBO with a sampled KL.
+        num_samples: Number of draws K of z for each example; 1 is the ELBO with a sampled KL.
 
     Raises:
-        ValueError: for fewer than 1 draws.
+        ValueError: For fewer than 1 draws.
 
     References:
         Burda, Grosse, Salakhutdinov 2016, eq. 8, arXiv 1509.00519.

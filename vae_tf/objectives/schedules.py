@@ -1,4 +1,4 @@
-"""Numbers that change during training, by step or by epoch: the warm-up of a KL weight, a growing capacity."""
+"""Schedules: numbers that change during training by step or by epoch, such as the warm-up of a KL weight."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ Unit = Literal["steps", "epochs"]
 
 
 class Progress(NamedTuple):
-    """How far training has come."""
+    """The point that training has reached."""
 
     step: tf.Tensor | float = 0.0
-    """Optimizer steps done."""
+    """Number of optimizer steps done."""
     epoch: tf.Tensor | float = 0.0
-    """Passes over the data done, with fractions."""
+    """Number of passes over the data done, with fractions."""
     state: Mapping[str, tf.Tensor] = {}
-    """What the objective keeps between steps."""
+    """Numbers that the objective keeps between steps."""
 
 
 class Schedule(abc.ABC):
     """A number as a function of steps or epochs.
 
     Args:
-        start: its first value, at least 0.
-        end: its last value, at least 0.
-        length: how many units it takes.
-        unit: "steps" or "epochs".
+        start: First value, at least 0.
+        end: Last value, at least 0.
+        length: Number of steps or epochs that the schedule takes.
+        unit: Unit of the length, "steps" or "epochs".
 
     Raises:
-        ValueError: for values that are negative or not finite, or a length that is not positive.
+        ValueError: For values that are negative or not finite, or a length that is not positive.
     """
 
     def __init__(self, start: float, end: float, length: float, unit: Unit) -> None:
@@ -55,11 +55,11 @@ class Schedule(abc.ABC):
     @property
     @abc.abstractmethod
     def warm_up(self) -> float:
-        """How many units pass until it first reaches `end`."""
+        """Number of steps or epochs until the value first reaches `end`."""
 
     @abc.abstractmethod
     def _fraction(self, lengths: tf.Tensor) -> tf.Tensor:
-        """How far from start (0) to end (1), given how many lengths have passed."""
+        """The way from start (0) to end (1) that is done after this many lengths."""
 
     def get_config(self) -> dict[str, Any]:
         """Plain JSON: the arguments of the constructor."""
@@ -73,16 +73,16 @@ class Schedule(abc.ABC):
 
 @keras.saving.register_keras_serializable("vae_tf")
 class LinearSchedule(Schedule):
-    """From `start` to `end` in a straight line over `length` steps or epochs, then `end`.
+    """A value that goes from `start` to `end` in a straight line over `length` steps or epochs, and then stays.
 
     Args:
-        length: how long the warm-up takes.
-        unit: "steps" or "epochs".
-        start: first value.
-        end: last value.
+        length: Number of steps or epochs that the warm-up takes.
+        unit: Unit of the length, "steps" or "epochs".
+        start: First value.
+        end: Last value.
 
     Raises:
-        ValueError: as Schedule.
+        ValueError: As Schedule does.
 
     References:
         Bowman et al. 2016, section 3.1, arXiv 1511.06349; Sonderby et al. 2016, arXiv 1602.02282.
@@ -102,17 +102,17 @@ class LinearSchedule(Schedule):
 
 @keras.saving.register_keras_serializable("vae_tf")
 class CyclicalSchedule(Schedule):
-    """Rises in a straight line over the first `rise` of a cycle, stays, and begins anew every `length` units.
+    """A value that rises in a straight line over the first share `rise` of each cycle, and then stays until its end.
 
     Args:
-        length: of one cycle.
-        unit: "steps" or "epochs".
-        start: value at the beginning of each cycle.
-        end: value it rises to.
-        rise: share of the cycle in which it rises, in (0, 1].
+        length: Number of steps or epochs in one cycle.
+        unit: Unit of the length, "steps" or "epochs".
+        start: Value at the beginning of each cycle.
+        end: Value that the schedule rises to.
+        rise: Share of the cycle in which the value rises, in (0, 1].
 
     Raises:
-        ValueError: as Schedule, and for a share outside (0, 1].
+        ValueError: As Schedule does, and for a share outside (0, 1].
 
     References:
         Fu et al. 2019, eq. 6 and 7, arXiv 1903.10145.

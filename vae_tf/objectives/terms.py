@@ -1,4 +1,4 @@
-"""The per-example terms that every objective is a function of."""
+"""The per-example terms of the evidence lower bound, from which every objective is computed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vae_tf._means import batch_mean
 
 @dataclass(frozen=True)
 class Terms:
-    """The two halves of -ELBO in nats per example, not averaged over the batch; unpacks as the two.
+    """The two halves of -ELBO in nats per example, not averaged over the batch: `distortion, rate = terms`.
 
     Attributes:
         distortion: -log p(x|z), `[B]`: at one draw z from q(z|x), or averaged over K draws.
@@ -20,8 +20,8 @@ class Terms:
         rate_per_latent: KL of each latent's marginal, `[B, D]`, where that has a closed form.
         log_weights: log p(x|z) + log p(z) - log q(z|x) at each of K draws, `[K, B]`.
         log_likelihood: log p(x|z) at each of K draws, `[K, B]`.
-        rate_is_sampled: whether the rate is estimated from the draws, for want of a closed form.
-        weight: of the examples, `[B]`; None weighs them equally.
+        rate_is_sampled: Whether the rate is estimated from the draws, for want of a closed form.
+        weight: Weights of the examples, `[B]`; None weighs them equally.
     """
 
     distortion: tf.Tensor
@@ -51,7 +51,7 @@ class Terms:
 
 
 def importance_weighted_bound(log_weights: tf.Tensor) -> tf.Tensor:
-    """`log((1/K) sum_k w_k)`, a lower bound of log p(x) in nats per example, `[B]`, that grows with K.
+    """`log((1/K) sum_k w_k)` in nats per example, `[B]`; in expectation a lower bound of log p(x) that grows with K.
 
     Args:
         log_weights: log w = log p(x|z) + log p(z) - log q(z|x) at draws z ~ q(z|x), `[K, B]`.

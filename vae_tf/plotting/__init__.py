@@ -1,4 +1,4 @@
-"""Pictures of data, of models and of training, as matplotlib figures that nothing shows or closes."""
+"""Pictures of data, of models and of training, as matplotlib figures; the caller shows, saves or closes them."""
 
 from vae_tf.plotting._collapse import active_units, collapse_curve, gaps, information, kl_per_latent, units_history
 from vae_tf.plotting._spectrum import spectrum

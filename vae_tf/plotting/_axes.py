@@ -1,4 +1,4 @@
-"""What the axes of every picture have in common."""
+"""Parts that the axes of all pictures have in common."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def new_axes(size: tuple[float, float] = (6.5, 3.4)) -> tuple[Figure, Axes]:
 
 
 def finish(ax: Axes, xlabel: str, ylabel: str, title: str, below: Figure | None = None) -> None:
-    """Labels, title and legend: within the axes, or in one row below them, where it hides nothing."""
+    """Adds labels, title and legend: within the axes, or in a row of the figure `below`, where it hides nothing."""
     ax.set_xlabel(xlabel)
     ax.set_ylabel(ylabel)
     ax.set_title(title)
@@ -61,6 +61,6 @@ def finish(ax: Axes, xlabel: str, ylabel: str, title: str, below: Figure | None 
 
 
 def ranks(ax: Axes, count: int) -> None:
-    """An axis of the whole numbers from 1 to `count`."""
+    """Makes the horizontal axis one of the whole numbers from 1 to `count`."""
     ax.set_xlim(0.3, count + 0.7)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -1,4 +1,4 @@
-"""The latents: what they carry, and what the bound loses."""
+"""Pictures of the latents, of the information that they carry, and of the gap between ELBO and log p(x)."""
 
 from __future__ import annotations
 
@@ -76,8 +76,8 @@ def collapse_curve(eps: np.ndarray, share: np.ndarray) -> Figure:
     """The share of (eps, delta)-collapsed latents as a function of eps.
 
     Args:
-        eps: `[m]`, in nats.
-        share: `[m]`, in [0, 1].
+        eps: Thresholds of the KL, `[m]`, in nats.
+        share: Share of collapsed latents at each threshold, `[m]`, in [0, 1].
 
     Raises:
         ValueError: For other or unequal shapes, or values that are NaN or infinite.
@@ -96,13 +96,13 @@ def collapse_curve(eps: np.ndarray, share: np.ndarray) -> Figure:
 def information(
     mutual_information: float, aggregate_kl: float, error: float = 0.0, log_n: float | None = None
 ) -> Figure:
-    """The rate as one bar: mutual information, then the KL of the aggregate posterior.
+    """The rate as one bar of two parts: the mutual information, then the KL of the aggregate posterior.
 
     Args:
-        mutual_information: in nats.
-        aggregate_kl: in nats.
-        error: standard error of where the two meet, in nats.
-        log_n: the logarithm of the number of examples, which bounds the mutual information.
+        mutual_information: Mutual information in nats.
+        aggregate_kl: KL of the aggregate posterior in nats.
+        error: Standard error of the point where the two parts meet, in nats.
+        log_n: Logarithm of the number of examples, which bounds the mutual information.
     """
     figure, ax = new_axes((6.5, 2.4))
     ax.barh(0, mutual_information, label=f"I(x; z) = {mutual_information:.3g}", color="C0", xerr=error or None)
@@ -116,11 +116,11 @@ def information(
 
 
 def gaps(amortisation: np.ndarray, approximation: np.ndarray) -> Figure:
-    """log p(x) - ELBO of each example, stacked: what the encoder costs, and what the posterior's family costs.
+    """log p(x) - ELBO of each example, in two stacked parts: the approximation gap, and the amortisation gap on it.
 
     Args:
-        amortisation: in nats, `[n]`.
-        approximation: in nats, `[n]`.
+        amortisation: In nats, `[n]`.
+        approximation: In nats, `[n]`.
 
     Raises:
         ValueError: For other or unequal shapes, or values that are NaN or infinite.
@@ -142,7 +142,7 @@ def units_history(history: Mapping[str, Sequence[float]]) -> Figure:
     """Active and collapsed units by epoch, and the KL of the most and of the least used latent.
 
     Args:
-        history: what `fit(...).history` holds after training with `callbacks.CollapseMonitor`.
+        history: The dictionary `fit(...).history` after training with `callbacks.CollapseMonitor`.
     """
     with_kl = "kl_max" in history
     figure = Figure(figsize=(8.5 if with_kl else 5, 3.4), layout="constrained")

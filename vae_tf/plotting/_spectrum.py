@@ -1,4 +1,4 @@
-"""The spectrum of data against sigma^2."""
+"""A picture of the spectrum of data against sigma^2."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from matplotlib.figure import Figure
 from vae_tf import _checks
 from vae_tf.plotting._axes import finish, new_axes
 
-_ZERO = 1e-10  # of the largest eigenvalue: what is below is rounding
+_ZERO = 1e-10  # as a share of the largest eigenvalue: smaller ones are rounding
 
 
 def spectrum(eigenvalues: np.ndarray, sigma2: float | Mapping[str, float], *, latent_dim: int | None = None) -> Figure:
-    """The eigenvalues of a data covariance by rank, against lines at sigma^2: a latent needs one above the line.
+    """The eigenvalues of a data covariance by rank, against lines at sigma^2.
 
-    The first eigenvalues above a line, as many as there are latents, have its colour, and the title counts them.
-    Both axes are logarithmic; eigenvalues of 0 are counted below, not drawn.
+    A latent can survive only with an eigenvalue above the line. The first eigenvalues above a line, as many as there
+    are latents, have the colour of the line, and the title counts them. Both axes are logarithmic. Eigenvalues of 0
+    cannot be drawn; the label of the axis counts them.
 
     Args:
-        eigenvalues: `[d]`, in units of the data squared.
-        sigma2: sigma^2 in these units; or several, by the names that their lines are to have.
-        latent_dim: number of latents D; None does not limit the counts.
+        eigenvalues: Eigenvalues `[d]`, in units of the data squared.
+        sigma2: The value of sigma^2 in these units, or several values by the names that their lines are to have.
+        latent_dim: Number of latents D; None does not limit the counts.
 
     Raises:
-        ValueError: for eigenvalues that are not finite, none above 0, or a sigma^2 that is not a positive number.
+        ValueError: For eigenvalues that are not finite or none of which is above 0, or a sigma^2 that is not positive.
     """
     values = _sorted(eigenvalues)
     named = sigma2 if isinstance(sigma2, Mapping) else {f"sigma² = {sigma2:.4g}": sigma2}

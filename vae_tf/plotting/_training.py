@@ -16,7 +16,7 @@ def curves(history: Mapping[str, Sequence[float]]) -> Figure:
     """The loss in nats per example, and sigma beside the residual, by epoch.
 
     Args:
-        history: what `fit(...).history` holds; `val_loss`, `sigma` and `rmse` are drawn where they are there.
+        history: The dictionary `fit(...).history`; `val_loss`, `sigma` and `rmse` are drawn if it has them.
     """
     figure = Figure(figsize=(10, 3.8), layout="constrained")
     with_scale = "sigma" in history
@@ -85,7 +85,7 @@ def samples(mean: np.ndarray, draws: np.ndarray) -> Figure:
 
 
 def overview(history: Mapping[str, Sequence[float]], x: np.ndarray, mean: np.ndarray, draws: np.ndarray) -> Figure:
-    """A run in one picture: loss, sigma (where there is one) and residual, reconstructions, and samples.
+    """A run in one picture: loss, sigma (if there is one) and residual, reconstructions, and samples.
 
     Args:
         history: as for `curves`, with `rmse`.

@@ -1,4 +1,4 @@
-"""Approximate posteriors q(z|x): the last layer of an encoder."""
+"""Approximate posteriors q(z|x), each the last layer of an encoder."""
 
 from vae_tf.posteriors.base import Posterior
 from vae_tf.posteriors.flow import InverseAutoregressiveFlow

@@ -1,4 +1,4 @@
-"""What every posterior has."""
+"""The base class of all posteriors."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class Posterior(DistributionLayer):
     """q(z|x), a distribution over `latent_dim` latents.
 
     Args:
-        latent_dim: number of latents D.
-        **kwargs: as for every Keras layer.
+        latent_dim: Number of latents D.
+        **kwargs: Arguments of every Keras layer.
 
     Raises:
-        ValueError: for a latent_dim below 1.
+        ValueError: For a latent_dim below 1.
     """
 
     factorises: ClassVar[bool] = False
@@ -41,7 +41,7 @@ class Posterior(DistributionLayer):
 
         Args:
             noise: `[*K, B, D]`, any number of leading sample axes.
-            parameters: of B posteriors.
+            parameters: Parameters of B posteriors.
 
         Returns:
             z `[*K, B, D]` and log q(z|x) `[*K, B]`.

@@ -1,4 +1,4 @@
-"""InverseAutoregressiveFlow: a normal, bent latent by latent."""
+"""InverseAutoregressiveFlow: a normal distribution that a network transforms, one latent after another."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from vae_tf.posteriors.normal import NormalBase, standard_log_prob
 
 @keras.saving.register_keras_serializable("vae_tf")
 class InverseAutoregressiveFlow(NormalBase):
-    """q(z|x): a diagonal normal, then `flows` steps `z <- gate * z + (1 - gate) * shift`, both autoregressive.
+    """q(z|x): a diagonal normal, then `flows` autoregressive steps `z <- gate * z + (1 - gate) * shift`.
 
-    Gate and shift of latent i are functions of the latents before it and of a context `[B, units]` from the
-    network, through one masked hidden layer; the order of the latents is reversed between steps. A draw and
-    its log-probability take one pass; the log-probability of any other z takes D passes for each step. The
-    network puts out loc, raw scale and context: 2 D + units numbers.
+    The gate and the shift of latent i depend on the latents before it and on a context `[B, units]` from the network,
+    through one masked hidden layer. The order of the latents is reversed between steps. A draw and its own
+    log-probability take one pass; the log-probability of any other z takes D passes for each step. The network puts
+    out loc, raw scale and context: 2 D + units numbers.
 
-    `mean()` is the image of the base's mean under the flow, a point estimate: E[z|x] has no closed form.
-    The KL has none either, and is estimated from the draws.
+    E[z|x] has no closed form: `mean()` is a point estimate, the image of the base's mean under the flow. The KL has no
+    closed form either, and is estimated from the draws.
 
     Args:
-        latent_dim: number of latents D.
-        flows: number of steps.
-        units: width of the hidden layer and of the context.
-        min_scale: floor of the base's standard deviation.
-        **kwargs: as for every Keras layer.
+        latent_dim: Number of latents D.
+        flows: Number of steps.
+        units: Width of the hidden layer and of the context.
+        min_scale: Floor of the standard deviation of the base, the diagonal normal.
+        **kwargs: Arguments of every Keras layer.
 
     Raises:
-        ValueError: for counts below 1 or a floor that is not positive.
+        ValueError: For counts below 1 or a floor that is not positive.
 
     References:
         Kingma et al. 2016, algorithm 1, arXiv 1606.04934.
@@ -110,7 +110,7 @@ class InverseAutoregressiveFlow(NormalBase):
 
 
 class _OpenGates(keras.initializers.Initializer):
-    """Biases with which a step starts near the identity: gate logits 2, shifts 0."""
+    """Initial biases that make a step start near the identity: gate logits 2, shifts 0."""
 
     def __init__(self, dims: int) -> None:
         self.dims = dims
@@ -120,7 +120,7 @@ class _OpenGates(keras.initializers.Initializer):
 
 
 class _Flow(tfd.Distribution):
-    """What an InverseAutoregressiveFlow returns: batch shape [B], event shape [D]."""
+    """The distribution that an InverseAutoregressiveFlow returns: batch shape [B], event shape [D]."""
 
     def __init__(self, layer: InverseAutoregressiveFlow, parameters: dict[str, tf.Tensor]) -> None:
         self.layer = layer

@@ -1,4 +1,4 @@
-"""Normal posteriors: independent latents, or any covariance."""
+"""Normal posteriors, with independent latents or with any covariance."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vae_tf.posteriors.base import Posterior
 
 
 class NormalBase(Posterior):
-    """What the normal posteriors share: a mean and a floor of the scale."""
+    """The part that posteriors with a normal base share: a floor of the scale."""
 
     def __init__(self, latent_dim: int, *, min_scale: float = 1e-5, **kwargs: Any) -> None:
         super().__init__(latent_dim, **kwargs)
@@ -35,12 +35,12 @@ class DiagonalNormal(NormalBase):
     `scale = min_scale + softplus(raw)`: the floor keeps KL and gradients finite.
 
     Args:
-        latent_dim: number of latents D.
-        min_scale: floor of the standard deviation.
-        **kwargs: as for every Keras layer.
+        latent_dim: Number of latents D.
+        min_scale: Floor of the standard deviation.
+        **kwargs: Arguments of every Keras layer.
 
     Raises:
-        ValueError: for a latent_dim below 1 or a floor that is not positive.
+        ValueError: For a latent_dim below 1 or a floor that is not positive.
     """
 
     factorises = True
@@ -75,12 +75,12 @@ class FullCovarianceNormal(NormalBase):
     in closed form.
 
     Args:
-        latent_dim: number of latents D.
-        min_scale: floor of the diagonal of L.
-        **kwargs: as for every Keras layer.
+        latent_dim: Number of latents D.
+        min_scale: Floor of the diagonal of L.
+        **kwargs: Arguments of every Keras layer.
 
     Raises:
-        ValueError: for a latent_dim below 1 or a floor that is not positive.
+        ValueError: For a latent_dim below 1 or a floor that is not positive.
     """
 
     is_normal = True
@@ -111,5 +111,5 @@ class FullCovarianceNormal(NormalBase):
 
 
 def standard_log_prob(noise: tf.Tensor) -> tf.Tensor:
-    """log N(noise; 0, I) in nats, without the last axis."""
+    """log N(noise; 0, I) in nats, summed over the last axis."""
     return -0.5 * tf.reduce_sum(tf.square(noise) + float(np.log(2 * np.pi)), axis=-1)

@@ -1,7 +1,7 @@
-"""Probabilistic PCA: the linear model of which everything is known exactly. Needs numpy and scipy only.
+"""Probabilistic PCA, the linear model for which everything is known exactly. It needs numpy and scipy only.
 
-x = W z + mean + sigma eps, z ~ N(0, I_q), eps ~ N(0, I_d). What sigma is, how many latents survive at a given
-sigma, where training can get stuck and where it cannot: all of it follows from the eigenvalues of the data.
+The model is x = W z + mean + sigma eps, z ~ N(0, I_q), eps ~ N(0, I_d). The eigenvalues of the data's covariance
+decide the rest: what the best sigma is, how many latents survive at a given sigma, and where training can get stuck.
 """
 
 from vae_tf.ppca._linear_gaussian import LinearGaussian

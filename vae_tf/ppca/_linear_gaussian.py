@@ -1,4 +1,4 @@
-"""The linear-Gaussian latent variable model, of which everything is known in closed form."""
+"""The linear-Gaussian latent variable model, for which everything is known in closed form."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _ROWS = 4096  # examples at a time
 
 @dataclass(frozen=True)
 class LinearGaussian:
-    """x = W z + mean + sigma eps with z ~ N(0, I_q) and eps ~ N(0, I_d), in float64.
+    """The model x = W z + mean + sigma eps with z ~ N(0, I_q) and eps ~ N(0, I_d), in float64.
 
     Hence p(x) = N(mean, C) with C = W W^T + sigma^2 I, and p(z|x) = N(M^-1 W^T (x - mean), sigma^2 M^-1) with
-    M = W^T W + sigma^2 I. An encoder is q(z|x) = N(V (x - mean), diag(d)); it is given as V `[q, d]` and the
+    M = W^T W + sigma^2 I. An encoder is q(z|x) = N(V (x - mean), diag(d)). The methods take it as V `[q, d]` and its
     variances `[q]`.
 
     Args:
         loadings: W, `[d, q]`.
-        mean: `[d]`.
-        sigma2: sigma^2, above 0, in units of x squared.
+        mean: The mean of x, `[d]`.
+        sigma2: The value of sigma^2, above 0, in units of x squared.
 
     References:
         Tipping and Bishop 1999, "Probabilistic principal component analysis". Lucas, Tucker, Grosse, Norouzi 2019,
@@ -53,7 +53,7 @@ class LinearGaussian:
 
     @cached_property
     def posterior_weights(self) -> np.ndarray:
-        """M^-1 W^T, `[q, d]`: E[z|x] is these times x - mean."""
+        """M^-1 W^T, `[q, d]`: the weights that turn x - mean into E[z|x]."""
         return linalg.solve(self.posterior_precision, self.loadings.T / self.sigma2, assume_a="pos")
 
     @property
@@ -62,13 +62,13 @@ class LinearGaussian:
         return linalg.inv(self.posterior_precision)
 
     def posterior_mean(self, x: np.ndarray) -> np.ndarray:
-        """E[z|x], `[n, q]`, of `[n, d]`."""
+        """E[z|x], `[n, q]`, for data `[n, d]`."""
         return (np.asarray(x, np.float64) - self.mean) @ self.posterior_weights.T
 
     # --- log p(x) --------------------------------------------------------------------------------------
 
     def log_prob(self, x: np.ndarray) -> np.ndarray:
-        """log N(x; mean, C) in nats, `[n]`, not averaged, of `[n, d]`."""
+        """log N(x; mean, C) in nats, `[n]`, not averaged, for data `[n, d]`."""
         return self._by_rows(self._log_prob, x)
 
     def expected_log_prob(self, covariance: np.ndarray, mean: np.ndarray | None = None) -> float:
@@ -76,13 +76,13 @@ class LinearGaussian:
 
         Args:
             covariance: S of the data, `[d, d]`, n in the denominator.
-            mean: of the data, `[d]`; that of the model by default.
+            mean: Mean of the data, `[d]`; the model's own by default.
         """
         residual, square = self._expected_squares(covariance, mean, self.posterior_weights)
         return self._constant - 0.5 * (residual / self.sigma2 + square)
 
     def _log_prob(self, centred: np.ndarray) -> np.ndarray:
-        # r^T C^-1 r is the least of ||r - W z||^2 / sigma^2 + ||z||^2 over z: two sums of squares, nothing cancels
+        # r^T C^-1 r is the minimum over z of ||r - W z||^2 / sigma^2 + ||z||^2: two sums of squares, nothing cancels
         residual, square = self._squares(centred, self.posterior_weights)
         return self._constant - 0.5 * (residual / self.sigma2 + square)
 
@@ -112,7 +112,7 @@ class LinearGaussian:
         Args:
             x: `[n, d]`.
             weights: V of the encoder, `[q, d]`.
-            variance: of the encoder, `[q]`.
+            variance: Variances of the encoder's posterior, `[q]`.
         """
         precision = self.posterior_precision
         constant = np.diag(precision) @ variance - self.latent_dim - _log_det(precision) - np.log(variance).sum()
@@ -132,7 +132,7 @@ class LinearGaussian:
         Args:
             x: `[n, d]`.
             weights: V of the encoder, `[q, d]`.
-            variance: of the encoder, `[q]`.
+            variance: Variances of the encoder's posterior, `[q]`.
         """
         squares = self._by_rows(lambda centred: np.stack(self._squares(centred, weights), axis=1), x)
         return self._terms(squares[:, 0], squares[:, 1], variance)
@@ -145,8 +145,8 @@ class LinearGaussian:
         Args:
             covariance: S of the data, `[d, d]`, n in the denominator.
             weights: V of the encoder, `[q, d]`.
-            variance: of the encoder, `[q]`.
-            mean: of the data, `[d]`; that of the model by default.
+            variance: Variances of the encoder's posterior, `[q]`.
+            mean: Mean of the data, `[d]`; the model's own by default.
         """
         return self._terms(*self._expected_squares(covariance, mean, weights), variance)
 
@@ -176,7 +176,7 @@ class LinearGaussian:
     def _expected_squares(
         self, covariance: np.ndarray, mean: np.ndarray | None, weights: np.ndarray
     ) -> tuple[float, float]:
-        """The means of both over data with this covariance and mean."""
+        """The means of ||r - W V r||^2 and ||V r||^2 over data with this covariance and mean."""
         moment = np.asarray(covariance, np.float64)
         if mean is not None:
             shift = np.asarray(mean, np.float64) - self.mean
@@ -185,7 +185,7 @@ class LinearGaussian:
         return float(np.sum(residual @ moment * residual)), float(np.sum(weights @ moment * weights))
 
     def _by_rows(self, function: Callable[[np.ndarray], np.ndarray], x: Any) -> np.ndarray:
-        """`function` of x - mean, so many examples at a time."""
+        """The values of `function` at x - mean, computed for a bounded number of examples at a time."""
         x = np.asarray(x)
         parts = [function(x[i : i + _ROWS].astype(np.float64) - self.mean) for i in range(0, max(len(x), 1), _ROWS)]
         return np.concatenate(parts)

@@ -6,7 +6,7 @@ import copy
 
 import numpy as np
 
-_NUMBERS = 2**21  # that are converted to float64 at a time: 16 MiB
+_NUMBERS = 2**21  # so many numbers are converted to float64 at a time: 16 MiB
 
 
 class Moments:
@@ -16,9 +16,9 @@ class Moments:
     with delta the difference of their means. Memory is `[d, d]`, however many rows come.
 
     Attributes:
-        count: number of rows n.
-        mean: `[d]`.
-        scatter: sum of (x - mean)(x - mean)^T, `[d, d]`.
+        count: Number of rows n.
+        mean: Mean of the rows, `[d]`.
+        scatter: Sum of (x - mean)(x - mean)^T, `[d, d]`.
 
     References:
         Chan, Golub, LeVeque 1983, "Algorithms for computing the sample variance", eq. 2.1.
@@ -31,20 +31,20 @@ class Moments:
 
     @classmethod
     def given(cls, count: int, mean: np.ndarray, covariance: np.ndarray) -> Moments:
-        """Those of n rows with this mean `[d]` and covariance `[d, d]`, n in its denominator."""
+        """The moments of n rows with this mean `[d]` and this covariance `[d, d]`, n in its denominator."""
         moments = cls(0)
         moments.count, moments.mean, moments.scatter = count, mean, count * covariance
         return moments
 
     @property
     def covariance(self) -> np.ndarray:
-        """scatter / n, `[d, d]`: n, not n - 1, in the denominator."""
+        """The covariance scatter / n, `[d, d]`: the denominator is n, not n - 1."""
         return self.scatter / self.count
 
     def updated(self, rows: np.ndarray) -> Moments:
-        """Those of these rows as well, `[n, d]` of any real dtype; the present ones stay."""
+        """New moments that include these rows, `[n, d]` of any real dtype. The present object stays as it is."""
         moments, step = copy.copy(self), max(1, _NUMBERS // rows.shape[1])
-        moments.scatter = self.scatter.copy()  # the one that is added to in place
+        moments.scatter = self.scatter.copy()  # the only attribute that _merge changes in place
         for start in range(0, len(rows), step):
             moments._merge(rows[start : start + step].astype(np.float64))
         return moments

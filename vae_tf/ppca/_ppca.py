@@ -20,28 +20,28 @@ from vae_tf.ppca.arrays import as_latents, as_rows
 
 
 class PPCA:
-    """The linear-Gaussian model x = W z + mean + sigma eps of greatest likelihood; z ~ N(0, I_q), eps ~ N(0, I_d).
+    """Probabilistic PCA: the model x = W z + mean + sigma eps of greatest likelihood; z ~ N(0, I_q), eps ~ N(0, I_d).
 
-    With (lambda_j, u_j) the eigenpairs of the covariance of the data (n in its denominator), lambda_1 the largest,
+    Let (lambda_j, u_j) be the eigenpairs of the covariance of the data (n in its denominator), lambda_1 the largest:
 
         sigma^2 = mean of the d - q smallest lambda_j,    W = U_q (Lambda_q - sigma^2 I)^(1/2).
 
-    Data are `[n, d]` or `[n, *E]`, of any real dtype; d counts the numbers of one example, and everything is computed
-    in float64. `fit` takes all data at once, `partial_fit` in batches. Using what ends in `_` before raises a
-    NotFittedError, a ValueError.
+    Data are `[n, d]` or `[n, *E]`, of any real dtype; d is the number of dimensions of one example. Everything is
+    computed in float64. `fit` takes all data at once, `partial_fit` takes them in batches. The attributes whose names
+    end in `_` exist after fitting; before, they raise a NotFittedError, which is a ValueError.
 
-    The randomized solver finds the q leading eigenpairs only, for thousands of dimensions and few latents, from a
+    The randomised solver finds the q leading eigenpairs only, for thousands of dimensions and few latents, from a
     random start to full precision: on MNIST, with q from 2 to 200 and three seeds, its sigma^2 differed by at most
     1e-14 of itself.
 
     Args:
-        latent_dim: number of latents q, below d.
-        solver: "exact" takes the d x d covariance, or the n x n matrix of inner products where `fit` sees n < d;
-            "randomized" takes the data in `fit`, and the covariance after the other two.
-        seed: of the randomized solver.
+        latent_dim: Number of latents q, below d.
+        solver: "exact" works on the d x d covariance, or on the n x n matrix of inner products where `fit` sees n < d;
+            "randomized" works on the data in `fit`, and on the covariance after `partial_fit` and `fit_covariance`.
+        seed: Seed of the randomised solver.
 
     Raises:
-        ValueError: for a latent_dim below 1, another solver, or a seed that is none.
+        ValueError: For a latent_dim below 1, an unknown solver, or a seed that is no whole number in [0, 2^31).
 
     References:
         Tipping and Bishop 1999, "Probabilistic principal component analysis". Lucas et al. 2019, arXiv 1911.02469.
@@ -53,16 +53,16 @@ class PPCA:
         self.solver = solver
         self.seed = _checks.seed(seed)
         self._seen: Seen | None = None
-        self._model: LinearGaussian | None = None  # after partial_fit, until it is asked for
+        self._model: LinearGaussian | None = None  # also None after partial_fit, until it is asked for
 
     # --- fitting ----------------------------------------------------------------------------------------
 
     def fit(self, x: Any, y: Any = None) -> Self:
-        """Fits the model to data `[n, d]` or `[n, *E]`, forgetting earlier ones; y is ignored.
+        """Fits the model to data `[n, d]` or `[n, *E]` and forgets earlier data; y is ignored.
 
         Raises:
-            TypeError: for data that are no real numbers.
-            ValueError: for latent_dim >= d or >= n, a single example, NaN or an infinity, and where sigma^2_MLE is 0,
+            TypeError: If the data are not real numbers.
+            ValueError: For latent_dim >= d or >= n, a single example, NaN or an infinity, and if sigma^2_MLE is 0,
                 so that there is no maximum. An earlier fit then stays as it was.
         """
         return self._take(Seen.of_data(*as_rows(x), self._solver))
@@ -72,26 +72,26 @@ class PPCA:
 
         Args:
             covariance: S `[d, d]`, n in its denominator: `np.cov(rows.T, ddof=0)`.
-            mean: `[d]`, or `[*E]` for images; 0 by default.
-            n: number of examples, if known.
+            mean: Mean of the data, `[d]`, or `[*E]` for images; 0 by default.
+            n: Number of examples, if known.
 
         Raises:
-            TypeError: for arrays that are no real numbers.
-            ValueError: for a covariance that is not square, finite, symmetric and free of negative eigenvalues, a
+            TypeError: If the arrays are not real numbers.
+            ValueError: For a covariance that is not square, finite, symmetric and free of negative eigenvalues, for a
                 mean of another size, and as `fit` does.
         """
         return self._take(Seen.of_covariance(covariance, mean, n, self._solver))
 
     def partial_fit(self, x: Any, y: Any = None) -> Self:
-        """Adds a batch `[n, d]` or `[n, *E]` to the data so far, in memory of d x d whatever their number.
+        """Adds a batch `[n, d]` or `[n, *E]` to the data so far; the memory is d x d, however many batches come.
 
-        Nothing is solved before a fitted attribute is used; what `fit` would raise about latent_dim and sigma^2 is
-        raised then. A batch may be smaller than latent_dim.
+        The eigenproblem is solved when a fitted attribute is first used. The errors that `fit` raises about latent_dim
+        and sigma^2 are raised then. A batch may be smaller than latent_dim.
 
         Raises:
-            TypeError: for data that are no real numbers.
-            ValueError: for examples of another shape, no examples, NaN or an infinity, and after a fit that keeps
-                no covariance or no count: `fit` by the randomized solver, `fit_covariance` without n.
+            TypeError: If the data are not real numbers.
+            ValueError: For examples of another shape, no examples, NaN or an infinity, and after a fit that did not
+                keep covariance and count: `fit` by the randomised solver, or `fit_covariance` without n.
         """
         rows, event_shape = as_rows(x, None if self._seen is None else self._seen.event_shape)
         moments = Moments(rows.shape[1]) if self._seen is None else self._seen.accumulated()
@@ -102,7 +102,7 @@ class PPCA:
         """The fit to the same data with another number of latents; the eigenproblem is not solved again.
 
         Raises:
-            ValueError: as `fit` does, and for more latents than the randomized solver looked for.
+            ValueError: As `fit` does, and for more latents than the randomised solver looked for.
         """
         seen, other = self._solved(), copy.copy(self)
         other.latent_dim = _checks.positive_int("latent_dim", latent_dim)
@@ -113,7 +113,7 @@ class PPCA:
         return {"latent_dim": self.latent_dim, "solver": self.solver, "seed": self.seed}
 
     def set_params(self, **params: Any) -> Self:
-        """Other arguments; what was fitted is forgotten."""
+        """Sets constructor arguments and forgets the fit."""
         self.__init__(**self.get_params() | params)  # type: ignore[misc]
         return self
 
@@ -131,7 +131,7 @@ class PPCA:
 
     @property
     def spectrum_(self) -> Spectrum:
-        """Eigenpairs of the covariance of the data, and what follows from them."""
+        """The eigenpairs of the covariance of the data, with the values that follow from them."""
         return cast(Spectrum, self._solved().spectrum)
 
     @property
@@ -161,17 +161,17 @@ class PPCA:
 
     @property
     def components_(self) -> np.ndarray:
-        """Principal axes `[q, d]`: orthonormal rows, their entry of largest magnitude positive."""
+        """Principal axes `[q, d]`: orthonormal rows, each with its entry of largest magnitude positive."""
         return self.spectrum_.axes[: self.model_.latent_dim]
 
     @property
     def explained_variance_(self) -> np.ndarray:
-        """Variance of the data along each of them, `[q]`: the leading eigenvalues, n in the denominator."""
+        """Variance of the data along each principal axis, `[q]`: the leading eigenvalues, n in the denominator."""
         return self.spectrum_.eigenvalues[: self.model_.latent_dim]
 
     @property
     def eigenvalues_(self) -> np.ndarray:
-        """All eigenvalues of the covariance `[d]`, largest first, or the q that the randomized solver found."""
+        """All eigenvalues of the covariance `[d]`, largest first, or the q that the randomised solver found."""
         return self.spectrum_.eigenvalues
 
     @property
@@ -182,16 +182,17 @@ class PPCA:
     # --- the model --------------------------------------------------------------------------------------
 
     def log_prob(self, x: Any) -> np.ndarray:
-        """log p(x) in nats, `[n]`, not averaged, of data `[n, d]` or `[n, *E]`."""
+        """log p(x) in nats, `[n]`, not averaged, for data `[n, d]` or `[n, *E]`."""
         return self.model_.log_prob(self._rows(x))
 
     def score(self, x: Any) -> float:
         """Mean log p(x) in nats per example.
 
-        scikit-learn's `PCA.score` divides by n - 1: its covariance is n / (n - 1) times this one, where the model was
-        fitted to n >= d examples. On the training data its score is lower by `d/2 [log(n / (n - 1)) - 1/n]`; with its
-        `explained_variance_` and `noise_variance_` multiplied by (n - 1) / n it is equal on any data. (Where n < d
-        its noise variance is an average over fewer than d - q eigenvalues, and the models differ.)
+        The score of scikit-learn's `PCA` differs, because its covariance has n - 1 in the denominator and so is
+        n / (n - 1) times this one (for a model fitted to n >= d examples). On the training data its score is lower by
+        `d/2 [log(n / (n - 1)) - 1/n]`. After its `explained_variance_` and `noise_variance_` are multiplied by
+        (n - 1) / n, the two scores are equal on any data. (Where n < d its noise variance is an average over fewer
+        than d - q eigenvalues, and the models differ.)
         """
         return float(self.log_prob(x).mean())
 
@@ -204,14 +205,15 @@ class PPCA:
         return self.fit(x).transform(x)
 
     def inverse_transform(self, z: Any) -> np.ndarray:
-        """E[x|z] = W z + mean, `[n, *E]`, of latents `[n, q]`."""
+        """E[x|z] = W z + mean, `[n, *E]`, for latents `[n, q]`."""
         model = self.model_
         return self._events(as_latents(z, model.latent_dim) @ model.loadings.T + model.mean)
 
     def sample(self, num_samples: int, seed: int | None = None) -> np.ndarray:
-        """Draws of x, its noise included, `[num_samples, *E]`.
+        """Draws of x with its noise, `[num_samples, *E]`.
 
-        All noise comes from `numpy.random.default_rng(seed)`, latents first; a seed of None takes a new one.
+        All noise comes from `numpy.random.default_rng(seed)`, the latents first. With a seed of None every call
+        draws anew.
         """
         model, num_samples = self.model_, _checks.positive_int("num_samples", num_samples)
         rng = np.random.default_rng(None if seed is None else _checks.seed(seed))
@@ -221,49 +223,50 @@ class PPCA:
     # --- what sigma decides -----------------------------------------------------------------------------
 
     def active_latents(self, sigma2: float) -> int:
-        """How many latents survive at this sigma^2: `min(q, #{lambda_j > sigma^2})`, and the others collapse."""
+        """The number of latents that survive at this sigma^2, `min(q, #{lambda_j > sigma^2})`; the others collapse."""
         return self.spectrum_.active(self.model_.latent_dim, sigma2)
 
     def log_likelihood_curve(self, sigma2: Any) -> np.ndarray:
-        """The maximum over W of the mean log p(x) at each fixed sigma^2, nats per example, of the shape of sigma2."""
+        """The maximum over W of the mean log p(x) at each sigma^2, in nats per example, in the shape of sigma2."""
         return self.spectrum_.log_likelihood(self.model_.latent_dim, sigma2)
 
     def stationary_points(self, sigma2: float) -> Iterator[StationaryPoint]:
         """Every W at which the gradient of the mean log p(x) vanishes at this sigma^2, up to rotation of the latents.
 
-        W = U_q (K - sigma^2 I)^(1/2) R: a column keeps an eigenvalue above sigma^2, or is 0. The global maximum comes
-        first, then the other points of as many columns, then those of fewer. Their number grows as a
-        binomial coefficient: they are built one at a time. (In the eigenspace of a repeated eigenvalue any basis will
-        do; the one that the solver found stands for all.)
+        W = U_q (K - sigma^2 I)^(1/2) R: a column either keeps an eigenvalue above sigma^2, or is 0. The global maximum
+        comes first, then the other points with as many columns that are not 0, then the points with fewer. Their
+        number grows like a binomial coefficient, so they are built one at a time. (A repeated eigenvalue has many
+        bases of eigenvectors; the one that the solver found stands for all of them.)
 
         Raises:
-            ValueError: for sigma2 <= 0, or after the randomized solver.
+            ValueError: For sigma2 <= 0, or after the randomised solver.
         """
         return self.spectrum_.stationary_points(self.model_.latent_dim, sigma2)
 
     def stationary_point(self, sigma2: float, kept: Sequence[int]) -> StationaryPoint:
-        """The stationary point whose columns keep these eigenpairs, 0 being the largest; () is W = 0.
+        """The stationary point whose columns keep the eigenpairs with these indices; 0 is the largest, () means W = 0.
 
         Raises:
-            ValueError: for sigma2 <= 0, after the randomized solver, or for indices that repeat, are more than
-                latent_dim, or belong to eigenvalues that do not exceed sigma2.
+            ValueError: For sigma2 <= 0, after the randomised solver, for indices that repeat or belong to eigenvalues
+                that do not exceed sigma2, and for more than latent_dim indices.
         """
         return self.spectrum_.stationary_point(self.model_.latent_dim, sigma2, kept)
 
     def curvature(self, sigma2: float, kept: Sequence[int]) -> Curvature:
         """Second derivatives of the mean log p(x) at the stationary point that keeps these eigenpairs, `[q, d]`.
 
-        Along u_j, with k_i the eigenvalue that column i keeps, or sigma^2 where it is 0:
+        The entry for column i moving along u_j is as follows, where k_i is the eigenvalue that column i keeps, or
+        sigma^2 where the column is 0, and u_j is
 
             kept by no column:       (lambda_j - k_i) / (sigma^2 k_i)
             kept by another column:  -(k_i - sigma^2) / (k_i lambda_j)
             kept by column i:        -2 (lambda_i - sigma^2) / lambda_i^2
 
-        The point is stable iff none is positive: it keeps the largest eigenvalues, and if it has a zero column,
-        sigma^2 is at least every other one.
+        The point is stable if and only if no entry is positive. That is so when the point keeps the largest
+        eigenvalues and, if it has a zero column, sigma^2 is at least as large as every other eigenvalue.
 
         Raises:
-            ValueError: as `stationary_point` does.
+            ValueError: As `stationary_point` does.
         """
         return self.spectrum_.curvature(self.model_.latent_dim, sigma2, kept)
 
@@ -279,12 +282,12 @@ class PPCA:
         return self._seen
 
     def _solved(self) -> Seen:
-        """The data with their spectrum, which is kept until more data come."""
+        """The data with their spectrum. The spectrum is kept until more data come."""
         self._seen = self._fitted().solved(self._solver)
         return self._seen
 
     def _take(self, seen: Seen) -> Self:
-        """Keeps data and the model of greatest likelihood; where there is none, nothing changes."""
+        """Stores the data and their model of greatest likelihood. If there is no such model, nothing changes."""
         spectrum, q = cast(Spectrum, seen.spectrum), self.latent_dim
         check_sizes(q, spectrum.dims, seen.count)
         sigma2 = spectrum.sigma2(q)

@@ -1,4 +1,4 @@
-"""What a fit keeps of the data."""
+"""The part of the data that a fitted PPCA keeps."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from vae_tf.ppca.arrays import as_mean, check_covariance
 
 
 class NotFittedError(ValueError, AttributeError):
-    """A fitted attribute was asked for before `fit`; also an AttributeError, so that `hasattr` can tell."""
+    """The error of a fitted attribute used before `fit`. It is also an AttributeError, so that `hasattr` is False."""
 
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """The data seen so far.
+    """A summary of the data seen so far.
 
     Attributes:
         event_shape: E, the shape of one example.
-        mean: `[d]`.
-        count: number of examples n, or None where only their covariance is known.
-        moments: where their covariance is kept.
-        spectrum: of their covariance; None until it is asked for.
+        mean: Mean of the data, `[d]`.
+        count: Number of examples n, or None where only their covariance is known.
+        moments: Moments of the data, if their covariance was formed from examples.
+        spectrum: Spectrum of their covariance; None until it is asked for.
     """
 
     event_shape: tuple[int, ...]
@@ -39,7 +39,7 @@ class Seen:
 
     @classmethod
     def of_data(cls, rows: np.ndarray, event_shape: tuple[int, ...], solver: Solver) -> Seen:
-        """All data at once, `[n, d]`. The d x d covariance is formed where the solver wants it."""
+        """The summary of all data at once, `[n, d]`. The d x d covariance is formed only if the solver wants it."""
         n, dims = rows.shape
         check_sizes(solver.latent_dim, dims, n)
         if solver.wants_covariance(n, dims):
@@ -51,13 +51,13 @@ class Seen:
 
     @classmethod
     def of_moments(cls, moments: Moments, rows: np.ndarray, event_shape: tuple[int, ...]) -> Seen:
-        """The data of these moments, and these rows."""
+        """The summary of the data with these moments, and of these rows as well."""
         moments = moments.updated(rows)
         return cls(event_shape, moments.mean, moments.count, moments)
 
     @classmethod
     def of_covariance(cls, covariance: Any, mean: Any, n: int | None, solver: Solver) -> Seen:
-        """Data of which the covariance is known, and perhaps mean and number."""
+        """The summary of data whose covariance is known, and perhaps their mean and number."""
         matrix = check_covariance(covariance)
         center, event_shape = as_mean(np.zeros(len(matrix)) if mean is None else mean, len(matrix))
         count = None if n is None else _checks.positive_int("n", n)
@@ -65,13 +65,13 @@ class Seen:
         return cls(event_shape, center, count, spectrum=solver.of_covariance(matrix))
 
     def solved(self, solver: Solver) -> Seen:
-        """The same, with its spectrum."""
+        """The same summary with its spectrum computed."""
         if self.spectrum is not None or self.moments is None:
             return self
         return replace(self, spectrum=solver.of_covariance(self.moments.covariance))
 
     def accumulated(self) -> Moments:
-        """The moments, to which more data can be added."""
+        """The moments of the data, to which more data can be added."""
         if self.moments is not None:
             return self.moments
         if self.count is None or self.spectrum is None or not self.spectrum.complete:
@@ -79,7 +79,7 @@ class Seen:
                 problem(
                     "partial_fit",
                     expected="a model whose data so far are known by number and full covariance",
-                    received="one from fit_covariance without n, or from fit by the randomized solver",
+                    received="one from fit_covariance without n, or from fit by the randomised solver",
                     remedy="Give a new PPCA all data through partial_fit.",
                 )
             )
@@ -87,7 +87,7 @@ class Seen:
 
 
 def check_sizes(latent_dim: int, dims: int, count: int | None) -> None:
-    """A ValueError where d dimensions or n examples are too few for q latents."""
+    """Raises a ValueError if d dimensions or n examples are too few for q latents."""
     if latent_dim >= dims:
         raise ValueError(
             problem(

@@ -1,4 +1,4 @@
-"""Eigenpairs of a covariance: all of them, exactly, or the leading ones."""
+"""Solvers for the eigenpairs of a covariance: all of them exactly, or the leading ones approximately."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from vae_tf.ppca.arrays import as_rows
 
 @dataclass(frozen=True)
 class Solver:
-    """A way to find eigenpairs; `seed` is that of the randomized one."""
+    """A way to find eigenpairs; `seed` is the seed of the "randomized" way."""
 
     name: Literal["exact", "randomized"]
     latent_dim: int
     seed: int
 
     def wants_covariance(self, n: int, dims: int) -> bool:
-        """Whether it takes n examples through their d x d covariance."""
+        """Whether n examples are solved through their d x d covariance."""
         return self.name == "exact" and n >= dims
 
     def of_covariance(self, covariance: np.ndarray) -> Spectrum:
@@ -35,7 +35,7 @@ class Solver:
         return leading(covariance.__matmul__, len(covariance), trace, self.latent_dim, self.seed)
 
     def of_data(self, centred: np.ndarray) -> Spectrum:
-        """The eigenpairs of X^T X / n, for X `[n, d]`."""
+        """The eigenpairs of X^T X / n for centred data X `[n, d]`."""
         if self.name == "exact":
             return from_gram(centred)
         n, dims = centred.shape
@@ -46,15 +46,15 @@ class Solver:
 def covariance_eigenvalues(x: Any) -> np.ndarray:
     """The eigenvalues of the covariance of flattened data, `[min(n, d)]`, largest first, in their units squared.
 
-    The covariance has n in the denominator. With fewer examples than dimensions they come from the n x n matrix of
-    inner products; the other d - n are 0.
+    The covariance has n in the denominator. With fewer examples than dimensions the eigenvalues come from the n x n
+    matrix of inner products; the other d - n eigenvalues are 0.
 
     Args:
-        x: data `[n, *E]`, d numbers each.
+        x: Data `[n, *E]`; each example has d numbers.
 
     Raises:
-        TypeError: for values that are no real numbers.
-        ValueError: for no examples, NaN or an infinity.
+        TypeError: If the values are not real numbers.
+        ValueError: For no examples, NaN or an infinity.
     """
     rows, _ = as_rows(x)
     n, dims = rows.shape
@@ -73,10 +73,11 @@ def from_covariance(covariance: np.ndarray) -> Spectrum:
 
 
 def from_gram(centred: np.ndarray) -> Spectrum:
-    """All eigenpairs of X^T X / n from the n x n matrix X X^T / n, for X `[n, d]` with n < d; those of 0 without axes.
+    """The eigenpairs of X^T X / n from the n x n matrix X X^T / n, for X `[n, d]` with n < d.
 
-    If g is an eigenvector of X X^T, then X^T g is one of X^T X. They are made orthonormal again, the largest
-    eigenvalue first: those of small eigenvalues have lost digits.
+    Eigenvalues of 0 get no axes. If g is an eigenvector of X X^T, then X^T g is an eigenvector of X^T X. These
+    vectors are made orthonormal again, in the order of their eigenvalues, largest first, because the vectors of small
+    eigenvalues have lost digits.
     """
     n, dims = centred.shape
     found, vectors = linalg.eigh(centred @ centred.T / n)
@@ -112,6 +113,6 @@ def leading(times: Callable[[np.ndarray], np.ndarray], dims: int, trace: float, 
 
 
 def _signed(axes: np.ndarray) -> np.ndarray:
-    """Rows `[r, d]` with their entry of largest magnitude positive."""
+    """The rows `[r, d]`, each with its sign chosen so that its entry of largest magnitude is positive."""
     largest = np.take_along_axis(axes, np.abs(axes).argmax(axis=1)[:, None], axis=1)
     return axes * np.where(largest < 0, -1.0, 1.0)

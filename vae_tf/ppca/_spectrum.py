@@ -1,4 +1,4 @@
-"""What the eigenvalues of the data say about every linear-Gaussian model of them, in closed form."""
+"""The eigenvalues of the data, and what follows from them in closed form for every linear-Gaussian model."""
 
 from __future__ import annotations
 
@@ -17,21 +17,23 @@ from vae_tf._checks import problem
 
 @dataclass(frozen=True, eq=False)
 class Curvature:
-    """Second derivatives of the mean log p(x) at a stationary point, nats per example and squared unit of W.
+    """Second derivatives of the mean log p(x) at a stationary point, in nats per example and squared unit of W.
 
     Entry (i, j) belongs to column i of W moving along the eigenvector u_j. Directions are coupled only in the pairs
-    that rotate two columns into each other. Such a pair has a flat and no unstable direction, so these numbers decide.
+    that rotate two columns into each other. Such a pair has a flat direction and no unstable one, so these entries
+    alone decide whether the point is stable.
 
     Attributes:
-        values: `[q, d]`; exactly 0 where a difference of eigenvalues and sigma^2 is rounding: at most 32 d times
-            the machine epsilon times the largest eigenvalue.
+        values: The second derivatives, `[q, d]`. They are exactly 0 where the difference between an eigenvalue and
+            sigma^2, or between two eigenvalues, is mere rounding: at most 32 d times the machine epsilon times the
+            largest eigenvalue.
     """
 
     values: np.ndarray
 
     @property
     def verdicts(self) -> np.ndarray:
-        """`[q, d]`: "stable" where negative, "unstable" where positive, "flat" where 0."""
+        """One word for each entry, `[q, d]`: "stable" where negative, "unstable" where positive, "flat" where 0."""
         return np.array(["stable", "flat", "unstable"])[np.sign(self.values).astype(int) + 1]
 
     @property
@@ -42,13 +44,14 @@ class Curvature:
 
 @dataclass(frozen=True, eq=False)
 class StationaryPoint:
-    """Where the gradient of the mean log p(x) by W vanishes at a fixed sigma^2; W times any rotation is another.
+    """A W at which the gradient of the mean log p(x) vanishes at a fixed sigma^2. W times any rotation is another one.
 
     Attributes:
-        kept: which eigenpairs, 0 the largest: column i of W belongs to kept[i], the columns after them are 0.
+        kept: Indices of the eigenpairs that W keeps, 0 the largest: column i of W belongs to kept[i], and the columns
+            after them are 0.
         loadings: W, `[d, q]`.
-        log_likelihood: mean log p(x) of the data in nats per example.
-        curvature: in each direction.
+        log_likelihood: Mean log p(x) of the data in nats per example.
+        curvature: Second derivatives in each direction.
     """
 
     kept: tuple[int, ...]
@@ -58,7 +61,7 @@ class StationaryPoint:
 
     @property
     def stable(self) -> bool:
-        """Whether it is a maximum, up to flat directions: then it is the global one."""
+        """Whether the point is a maximum, up to flat directions. A maximum is always the global one."""
         return self.curvature.stable
 
 
@@ -67,9 +70,10 @@ class Spectrum:
     """Eigenpairs of the covariance S of the data, n in its denominator.
 
     Args:
-        eigenvalues: `[m]`, lambda_1 first, none negative; m = d or fewer.
-        axes: unit eigenvectors as rows, `[r, d]`, of the first r; all beyond r have eigenvalue 0 where m = d.
-        remainder: the sum of the d - m eigenvalues that are not known.
+        eigenvalues: The m largest eigenvalues `[m]`, lambda_1 first, none negative; m is d or less.
+        axes: Unit eigenvectors of the first r eigenvalues, as rows `[r, d]`. Where m = d, all eigenvalues after the
+            first r are 0.
+        remainder: The sum of the d - m eigenvalues that are not known.
     """
 
     eigenvalues: np.ndarray
@@ -83,7 +87,7 @@ class Spectrum:
 
     @property
     def trace(self) -> float:
-        """tr S: the total variance."""
+        """The trace of S, which is the total variance."""
         return float(self.eigenvalues.sum() + self.remainder)
 
     @property
@@ -93,16 +97,16 @@ class Spectrum:
 
     @property
     def rounding(self) -> float:
-        """What is 0 among eigenvalues: 32 d times the machine epsilon times the largest."""
+        """The size below which an eigenvalue counts as 0: 32 d times the machine epsilon times the largest one."""
         return 32 * self.dims * float(np.finfo(np.float64).eps) * float(self.eigenvalues[0])
 
     @property
     def rank(self) -> int:
-        """How many known eigenvalues are not 0."""
+        """The number of known eigenvalues that are not 0."""
         return int((self.eigenvalues > self.rounding).sum())
 
     def covariance(self) -> np.ndarray:
-        """S, `[d, d]`."""
+        """The covariance S, `[d, d]`."""
         self._check_complete("The covariance")
         return self.axes.T * self.eigenvalues[: len(self.axes)] @ self.axes
 
@@ -112,7 +116,7 @@ class Spectrum:
         """sigma^2_MLE in squared units of x: the mean of the d - q smallest eigenvalues.
 
         Raises:
-            ValueError: where it is 0 up to rounding, or more than the known eigenvalues are asked for.
+            ValueError: If it is 0 up to rounding, or if latent_dim exceeds the number of known eigenvalues.
         """
         if latent_dim > len(self.eigenvalues):
             self._check_complete(f"latent_dim={latent_dim}")
@@ -131,14 +135,14 @@ class Spectrum:
         return rest / (self.dims - latent_dim)
 
     def log_likelihood(self, latent_dim: int, sigma2: Any) -> np.ndarray:
-        """The maximum over W of the mean log p(x), in nats per example, of the shape of sigma2.
+        """The maximum over W of the mean log p(x), in nats per example, in the shape of sigma2.
 
-        `-1/2 [d log 2 pi + sum_j (log c_j + lambda_j / c_j)]`, c_j = max(lambda_j, sigma^2) for the q largest and
-        sigma^2 for the others.
+        It is `-1/2 [d log 2 pi + sum_j (log c_j + lambda_j / c_j)]`, where c_j = max(lambda_j, sigma^2) for the q
+        largest eigenvalues and c_j = sigma^2 for the others.
 
         Args:
-            latent_dim: q.
-            sigma2: numbers above 0, of any shape.
+            latent_dim: Number of latents q.
+            sigma2: Numbers above 0, of any shape.
         """
         sigma2 = _positive(sigma2)
         largest, noise = self.eigenvalues[:latent_dim], sigma2[..., None]
@@ -147,21 +151,21 @@ class Spectrum:
         return -0.5 * (self.dims * math.log(2 * math.pi) + logs + squares)
 
     def loadings(self, latent_dim: int, sigma2: float, kept: Sequence[int]) -> np.ndarray:
-        """W `[d, q]`: column i is u_j sqrt(lambda_j - sigma^2) with j = kept[i], and 0 beyond."""
+        """W `[d, q]`: column i is u_j sqrt(lambda_j - sigma^2) with j = kept[i]; the columns after these are 0."""
         chosen, loadings = np.array(kept, dtype=int), np.zeros((self.dims, latent_dim))
         lengths = np.sqrt(np.maximum(self.eigenvalues[chosen] - sigma2, 0.0))
         loadings[:, : len(chosen)] = self.axes[chosen].T * lengths
         return loadings
 
     def active(self, latent_dim: int, sigma2: float) -> int:
-        """How many of q columns the best W at this sigma^2 keeps: `min(q, #{lambda_j > sigma^2})`."""
+        """The number of columns that are not 0 in the best W at this sigma^2: `min(q, #{lambda_j > sigma^2})`."""
         sigma2 = _checks.positive_float("sigma2", sigma2)
         return int((self.eigenvalues[:latent_dim] > sigma2).sum())
 
     # --- all stationary points --------------------------------------------------------------------------
 
     def stationary_points(self, latent_dim: int, sigma2: float) -> Iterator[StationaryPoint]:
-        """All of them at this sigma^2, up to rotation, one at a time, the global maximum first; see PPCA."""
+        """All stationary points at this sigma^2, up to rotation, one at a time, the global maximum first; see PPCA."""
         self._check_complete("Stationary points")
         above = int((self.eigenvalues > _checks.positive_float("sigma2", sigma2)).sum())
         sizes = range(min(latent_dim, above), -1, -1)
@@ -169,7 +173,7 @@ class Spectrum:
         return (self.stationary_point(latent_dim, sigma2, kept) for kept in choices)
 
     def stationary_point(self, latent_dim: int, sigma2: float, kept: Sequence[int]) -> StationaryPoint:
-        """The one that keeps these eigenpairs; see PPCA."""
+        """The stationary point that keeps these eigenpairs; see PPCA."""
         curvature = self.curvature(latent_dim, sigma2, kept)
         chosen = np.array(kept, dtype=int)
         variances = np.full(self.dims, float(sigma2))
@@ -179,13 +183,13 @@ class Spectrum:
         return StationaryPoint(tuple(chosen.tolist()), loadings, float(-0.5 * terms.sum()), curvature)
 
     def curvature(self, latent_dim: int, sigma2: float, kept: Sequence[int]) -> Curvature:
-        """Of the mean log p(x) at the stationary point that keeps these eigenpairs; see PPCA."""
+        """The curvature of the mean log p(x) at the stationary point that keeps these eigenpairs; see PPCA."""
         self._check_complete("The curvature")
         chosen = self._check_kept(latent_dim, _checks.positive_float("sigma2", sigma2), kept)
         eigenvalues, columns = self.eigenvalues, np.full((latent_dim, 1), float(sigma2))
         columns[: len(chosen), 0] = eigenvalues[chosen]
-        above, below = eigenvalues - columns, sigma2 * columns * np.ones(self.dims)  # along unused axes
-        above[:, chosen] = sigma2 - columns  # along those another column keeps
+        above, below = eigenvalues - columns, sigma2 * columns * np.ones(self.dims)  # along axes that no column keeps
+        above[:, chosen] = sigma2 - columns  # along axes that another column keeps
         below[:, chosen] = columns * eigenvalues[chosen]
         own = np.arange(len(chosen))
         above[own, chosen] = 2 * (sigma2 - eigenvalues[chosen])
@@ -195,7 +199,7 @@ class Spectrum:
     # --- helpers ----------------------------------------------------------------------------------------
 
     def _rest(self, latent_dim: int) -> float:
-        """The sum of the d - q smallest eigenvalues; the smallest are added first, so that little is lost."""
+        """The sum of the d - q smallest eigenvalues; the smallest are added first, so that few digits are lost."""
         return float(self.eigenvalues[latent_dim:][::-1].sum() + self.remainder)
 
     def _check_complete(self, what: str) -> None:
@@ -204,7 +208,7 @@ class Spectrum:
                 problem(
                     what,
                     expected=f"all {self.dims} eigenvalues",
-                    received=f"the {len(self.eigenvalues)} that the randomized solver found",
+                    received=f"the {len(self.eigenvalues)} that the randomised solver found",
                     remedy='Use PPCA(..., solver="exact").',
                 )
             )

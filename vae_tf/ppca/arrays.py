@@ -1,4 +1,4 @@
-"""Data and covariances as float64 arrays, with one clear error for each thing that can be wrong with them."""
+"""Data and covariances as arrays, with one clear error for each thing that can be wrong with them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def as_rows(
     """Data `[n, *E]` as rows `[n, d]` of their own dtype, and E.
 
     Args:
-        x: data; nothing is copied that need not be.
-        event_shape: E of earlier data, if there were any; flat rows `[n, d]` pass as well.
-        name: of the data, for the errors.
+        x: The data. They are copied only if they have to be.
+        event_shape: Shape E of earlier data, if there were any. Flat rows `[n, d]` pass as well.
+        name: Name of the data in the errors.
 
     Raises:
-        TypeError: for values that are no real numbers.
-        ValueError: for no examples, a single axis, another shape of one example, NaN or an infinity.
+        TypeError: If the values are not real numbers.
+        ValueError: For no examples, a single axis, another shape of one example, NaN or an infinity.
     """
     x = _real(name, x)
     if x.ndim < 2 or x.size == 0:
@@ -38,8 +38,8 @@ def as_mean(mean: Any, dims: int) -> tuple[np.ndarray, tuple[int, ...]]:
     """The mean of data `[d]` in float64, and the shape E that it came in.
 
     Raises:
-        TypeError: for values that are no real numbers.
-        ValueError: for another number of them, NaN or an infinity.
+        TypeError: If the values are not real numbers.
+        ValueError: For another number of them, NaN or an infinity.
     """
     array = _real("mean", mean)
     if array.ndim == 0 or array.size != dims:
@@ -52,8 +52,8 @@ def as_latents(z: Any, latent_dim: int) -> np.ndarray:
     """Latents `[n, q]` in float64.
 
     Raises:
-        TypeError: for values that are no real numbers.
-        ValueError: for another shape, NaN or an infinity.
+        TypeError: If the values are not real numbers.
+        ValueError: For another shape, NaN or an infinity.
     """
     z = _real("z", z)
     if z.ndim != 2 or z.shape[1] != latent_dim:
@@ -62,14 +62,14 @@ def as_latents(z: Any, latent_dim: int) -> np.ndarray:
 
 
 def check_covariance(covariance: Any) -> np.ndarray:
-    """The covariance `[d, d]` in float64, symmetric to the last bit; one clear error where it is none.
+    """The covariance `[d, d]` in float64, made exactly symmetric, after a check that it is a covariance.
 
-    Rounding is forgiven up to 1e-8 of the largest entry, or d times the machine epsilon of a coarser dtype: so much
-    may two mirrored entries differ, and so far may an eigenvalue lie below 0.
+    Rounding is forgiven up to 1e-8 of the largest entry, or d times the machine epsilon of a coarser dtype. Two
+    mirrored entries may differ by that much, and an eigenvalue may lie below 0 by that much.
 
     Raises:
-        TypeError: for values that are no real numbers.
-        ValueError: for an array that is not square, not finite, not symmetric, or has a negative eigenvalue.
+        TypeError: If the values are not real numbers.
+        ValueError: For an array that is not square, not finite, not symmetric, or has a negative eigenvalue.
     """
     given = _real("covariance", covariance)
     if given.ndim != 2 or given.shape[0] != given.shape[1] or given.size == 0:

@@ -1,4 +1,4 @@
-"""Priors p(z)."""
+"""Priors p(z), the distributions of the latents before any data are seen."""
 
 from vae_tf.priors.base import Prior
 from vae_tf.priors.flow import FlowPrior

@@ -1,4 +1,4 @@
-"""What every prior has."""
+"""The base class of all priors."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from vae_tf import _checks
 
 
 class Prior(keras.layers.Layer, abc.ABC):
-    """p(z), a distribution over `latent_dim` latents; a layer, so that its weights train and save.
+    """p(z), a distribution over `latent_dim` latents. It is a layer, so that its weights are trained and saved.
 
     Args:
-        latent_dim: number of latents D.
-        **kwargs: `name`, `dtype` and `trainable`, as for every Keras layer.
+        latent_dim: Number of latents D.
+        **kwargs: `name`, `dtype` and `trainable`, as of every Keras layer.
 
     Raises:
-        ValueError: for a latent_dim below 1.
+        ValueError: For a latent_dim below 1.
     """
 
     factorises: ClassVar[bool] = False
@@ -37,7 +37,7 @@ class Prior(keras.layers.Layer, abc.ABC):
 
     @abc.abstractmethod
     def from_noise(self, noise: tf.Tensor) -> tf.Tensor:
-        """A draw `[n, D]` of z as a function of noise `[n, ...]` from `noise`."""
+        """Draws of z, `[n, D]`, as a function of noise `[n, ...]` such as `noise` returns."""
 
     def noise(self, rng: np.random.Generator, num_samples: int) -> np.ndarray:
         """Standard normal noise `[num_samples, D]` for `from_noise`."""
@@ -48,22 +48,22 @@ class Prior(keras.layers.Layer, abc.ABC):
         return self.distribution().log_prob(z)
 
     def closed_form(self, q: tfd.Distribution) -> tf.Tensor | None:
-        """KL(q || p) in nats per example, `[B]`, where it has a closed form; else None."""
+        """KL(q || p) in nats per example, `[B]`, if it has a closed form; else None."""
         return None
 
     def rate_per_latent(self, q: tfd.Distribution) -> tf.Tensor | None:
-        """KL of the marginals, KL(q_j || p_j), in nats per example and latent, `[B, D]`; None without closed form.
+        """KL(q_j || p_j) of the marginals in nats per example and latent, `[B, D]`; None without a closed form.
 
-        They add up to the KL where both posterior and prior factorise.
+        The KLs of the marginals add up to the KL if both posterior and prior factorise.
         """
         return None
 
     def attach(self, encoder: keras.Model, posterior: Any) -> None:
-        """Called once by the VAE, for priors that are made of its encoder.
+        """Gives the prior the encoder of its VAE, which calls this once. Only a prior made of the encoder uses it.
 
         Args:
-            encoder: `[B, *E]` -> q(z|x).
-            posterior: its last layer.
+            encoder: The encoder, `[B, *E]` -> q(z|x).
+            posterior: The encoder's last layer.
         """
 
     def get_config(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""FlowPrior: a normal, bent to fit."""
+"""FlowPrior: a standard normal that a trained flow transforms."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from vae_tf.priors.base import Prior
 class FlowPrior(Prior):
     """p(z): a standard normal, sent through `flows` affine coupling steps (RealNVP); the KL is estimated.
 
-    Each step scales and shifts one half of the latents by functions of the other half, with the order reversed
-    between steps; log-scales lie in (-1, 1). It starts as the standard normal.
+    Each step scales and shifts one half of the latents by functions of the other half. The order of the latents is
+    reversed between steps. The log-scales lie in (-1, 1). Before training the prior is the standard normal.
 
     Args:
-        latent_dim: number of latents D, at least 2.
-        flows: number of steps.
-        units: width of each step's two hidden layers.
-        **kwargs: as for every Keras layer.
+        latent_dim: Number of latents D, at least 2.
+        flows: Number of steps.
+        units: Width of each step's two hidden layers.
+        **kwargs: Arguments of every Keras layer.
 
     Raises:
-        ValueError: for a latent_dim below 2, or other counts below 1.
+        ValueError: For a latent_dim below 2, or other counts below 1.
 
     References:
         Dinh, Sohl-Dickstein, Bengio 2017, arXiv 1605.08803.

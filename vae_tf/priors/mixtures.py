@@ -1,4 +1,4 @@
-"""Mixtures: of free normals, or of posteriors at pseudo-inputs."""
+"""Mixtures as priors: of normals that are trained freely, or of posteriors at pseudo-inputs."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from vae_tf.priors.base import Prior
 
 
 class _Mixture(Prior):
-    """A mixture; its noise is one uniform number, which picks the component, beside D normal ones."""
+    """A mixture of C components. Its noise is one uniform number, which picks the component, and D normal ones."""
 
     def noise(self, rng: np.random.Generator, num_samples: int) -> np.ndarray:
-        """`[num_samples, 1 + D]`: uniform, then standard normal."""
+        """Noise `[num_samples, 1 + D]` for `from_noise`: one uniform number, then D standard normal ones."""
         uniform = rng.random((num_samples, 1), dtype=np.float32)
         return np.concatenate([uniform, super().noise(rng, num_samples)], axis=1)
 
     @staticmethod
     def _pick(uniform: tf.Tensor, probs: tf.Tensor) -> tf.Tensor:
-        """The component of each uniform number `[n, 1]`, given the probabilities `[C]`: `[n]`."""
+        """The component that each uniform number `[n, 1]` picks, `[n]`, given the probabilities `[C]`."""
         passed = tf.cast(uniform >= tf.cumsum(probs)[:-1], tf.int32)
         return tf.reduce_sum(passed, axis=-1)
 
 
 @keras.saving.register_keras_serializable("vae_tf")
 class MixtureOfNormals(_Mixture):
-    """p(z) = sum_c w_c N(z; loc_c, diag(scale_c^2)), all of it trained; the KL is estimated from the draws.
+    """p(z) = sum_c w_c N(z; loc_c, diag(scale_c^2)), with all parameters trained; the KL is estimated from the draws.
 
     Args:
-        latent_dim: number of latents D.
-        components: their number C; their means start as standard normal draws, their scales at 1.
-        min_scale: floor of the scales, `min_scale + softplus(raw)`.
-        **kwargs: as for every Keras layer.
+        latent_dim: Number of latents D.
+        components: Number of components C. Their means start as standard normal draws, and their scales at 1.
+        min_scale: Floor of the scales, `min_scale + softplus(raw)`.
+        **kwargs: Arguments of every Keras layer.
 
     Raises:
-        ValueError: for counts below 1 or a floor that is not positive.
+        ValueError: For counts below 1 or a floor that is not positive.
     """
 
     def __init__(self, latent_dim: int, components: int, *, min_scale: float = 1e-3, **kwargs: Any) -> None:
@@ -75,19 +75,19 @@ class MixtureOfNormals(_Mixture):
 
 @keras.saving.register_keras_serializable("vae_tf")
 class VampPrior(_Mixture):
-    """p(z) = (1/C) sum_c q(z|u_c): the posterior, averaged over C trained pseudo-inputs u_c.
+    """p(z) = (1/C) sum_c q(z|u_c): the mean of the posteriors at C trained pseudo-inputs u_c.
 
-    The encoder is the VAE's own (without dropout, and with the averages of batch normalisation); the KL is estimated
-    from the draws.
+    The posteriors come from the VAE's own encoder (without dropout, and with the averages of batch normalisation). The
+    KL is estimated from the draws.
 
     Args:
-        latent_dim: number of latents D.
-        pseudo_inputs: their first values, `[C, *E]` (C training examples are a good choice), or the shape
-            `(C, *E)`, for draws of N(0.5, 0.1^2).
-        **kwargs: as for every Keras layer.
+        latent_dim: Number of latents D.
+        pseudo_inputs: First values of the pseudo-inputs, `[C, *E]` (C training examples are a good choice), or their
+            shape `(C, *E)`, which starts them at draws from N(0.5, 0.1^2).
+        **kwargs: Arguments of every Keras layer.
 
     Raises:
-        ValueError: for pseudo-inputs without examples or axes, that are not finite, or that do not have the
+        ValueError: For pseudo-inputs without examples or axes, that are not finite, or that do not have the
             shape of the encoder's input; for a posterior that is not normal.
 
     References:
@@ -169,7 +169,7 @@ class VampPrior(_Mixture):
 
 
 class _Values(keras.initializers.Initializer):
-    """These numbers."""
+    """An initialiser with given values."""
 
     def __init__(self, values: np.ndarray) -> None:
         self.values = values

@@ -1,4 +1,4 @@
-"""StandardNormal: what most VAEs have."""
+"""StandardNormal: the prior that most VAEs have."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vae_tf.priors.base import Prior
 
 @keras.saving.register_keras_serializable("vae_tf")
 class StandardNormal(Prior):
-    """p(z) = N(0, I). Its KL to a normal posterior is in closed form."""
+    """p(z) = N(0, I). For a normal posterior, KL(q || p) has a closed form."""
 
     factorises = True
 
@@ -22,7 +22,7 @@ class StandardNormal(Prior):
     def closed_form(self, q: tfd.Distribution) -> tf.Tensor | None:
         """See Prior.closed_form; for normal posteriors."""
         for p in (self.distribution(), tfd.MultivariateNormalDiag(tf.zeros(self.latent_dim))):
-            try:  # TensorFlow Probability knows the KL of an Independent to the one, of a multivariate to the other
+            try:  # TensorFlow Probability knows the KL of an Independent to the first, of a multivariate to the second
                 return tfd.kl_divergence(q, p)
             except NotImplementedError:
                 continue

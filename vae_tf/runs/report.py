@@ -1,4 +1,4 @@
-"""One HTML page about a run, with its pictures inside, that opens from disk."""
+"""One HTML page about a run, with its pictures inside the file."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def write(
     """Writes the page.
 
     Args:
-        path: the HTML file.
-        title: its heading.
-        summary: a sentence or two below the heading.
-        settings: names and values of the run's arguments.
-        history: a column of numbers for each name, one number an epoch.
-        pictures: titles and PNG files, which are copied into the page.
+        path: Path of the HTML file.
+        title: Heading of the page.
+        summary: One or two sentences below the heading.
+        settings: Names and values of the run's settings.
+        history: Columns of numbers by name, with one number for each epoch.
+        pictures: PNG files by title; they are copied into the page.
     """
     loader = jinja2.Environment(
         loader=jinja2.PackageLoader("vae_tf.runs"), autoescape=True, undefined=jinja2.StrictUndefined

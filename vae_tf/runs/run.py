@@ -1,4 +1,4 @@
-"""One training run in one folder: settings, model, history, pictures, report; resumable at any epoch."""
+"""One training run in one folder, with settings, model, history, pictures and report. It can resume at any epoch."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ HISTORY = "history.csv"
 
 
 class Run:
-    """A run in a folder.
+    """A training run in a folder.
 
-    After every epoch the folder holds the whole state: `settings.json`, `history.csv` and `model.keras` with
-    its optimizer, each replaced whole. Stopped at any moment and resumed, a run ends in the same model, bit for
-    bit on a CPU, as one that was never stopped.
+    After every epoch the folder holds the whole state of the run: `settings.json`, `history.csv` and `model.keras` with
+    its optimizer. Each file is replaced as a whole. A run that is stopped at any moment and resumed ends in the same
+    model as one that was never stopped, bit for bit on a CPU.
 
     Args:
-        folder: where the run is.
-        settings: of a new run; None continues the one that is there.
-        epochs: with `settings=None`, a new number of epochs, counted from the start of the run.
+        folder: Folder of the run.
+        settings: Settings of a new run; None continues the run in the folder.
+        epochs: New number of epochs for a run that is continued, counted from the start of the run.
 
     Raises:
-        ValueError: for a folder that is not empty (new run) or holds no run (resumed one).
+        ValueError: For a folder that is not empty (new run) or holds no run (resumed one).
     """
 
     def __init__(self, folder: str | Path, settings: Settings | None = None, *, epochs: int | None = None) -> None:
@@ -77,7 +77,7 @@ class Run:
             self._save_model()
 
     def train(self, echo: Callable[[str], None], verbose: Any = "auto") -> bool:
-        """Trains to the end; False when it was interrupted (Ctrl-C or SIGTERM) and can be resumed."""
+        """Trains to the end. Returns False if training was interrupted (Ctrl-C or SIGTERM) and can be resumed."""
         per_epoch = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: self._end_epoch(logs, echo))
         try:
             with _sigterm_interrupts():
@@ -95,12 +95,12 @@ class Run:
         return True
 
     def columns(self) -> dict[str, list[float]]:
-        """The history by name, one number an epoch."""
+        """The columns of the history by name, with one number for each epoch."""
         return {name: [row[name] for row in self.history] for name in (self.history[0] if self.history else ())}
 
     def illustrate(self, means: np.ndarray, draws: np.ndarray) -> None:
         """Writes the pictures and the report; `means` and `draws` are the samples to show, `[n, H, W, C]`."""
-        white = self.settings.peak  # counts go beyond 1
+        white = self.settings.peak  # greater than 1 for counts
         means, draws, x = means / white, draws / white, self.x_test[:18] / white
         mean = self.vae.reconstruct(self.x_test[:18]) / white
         figures = {
@@ -163,7 +163,7 @@ def _read_history(path: Path) -> list[dict[str, float]]:
 
 @contextmanager
 def _sigterm_interrupts() -> Iterator[None]:
-    """SIGTERM ends the block as Ctrl-C does."""
+    """A context in which SIGTERM interrupts as Ctrl-C does."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield

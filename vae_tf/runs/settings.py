@@ -1,4 +1,4 @@
-"""What determines a run, and the model it makes."""
+"""The settings of a run, and the model that they make."""
 
 from __future__ import annotations
 
@@ -29,29 +29,29 @@ LIKELIHOODS = {
     "poisson": (likelihoods.Poisson, ()),
     "student_t": (likelihoods.StudentT, ("df", "scale")),
 }
-"""Classes by name, and which settings each of them takes."""
+"""Likelihood classes by name, each with the names of the settings that it takes."""
 _COUNTS = ("negative_binomial", "poisson")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What determines a run: the same settings give the same model.
+    """The settings of a run. The same settings give the same model.
 
     Attributes:
-        data: a name or path for `vae_tf.data.load`.
-        likelihood: a name in `LIKELIHOODS`. Those of counts see the images as whole numbers 0 to levels - 1.
-        scale: of a Gaussian, Laplace or Student t: a positive number, or "learned", "optimal", "per_dimension" or
-            "per_pixel".
-        quantised: for a Gaussian or Laplace: the mass of a pixel's bin instead of the density.
-        levels: grey levels of the images; None counts those of the data, where they matter.
-        components: of a mixture.
-        df: degrees of freedom of a Student t.
+        data: A name or path for `vae_tf.data.load`.
+        likelihood: A name in `LIKELIHOODS`. Likelihoods of counts see the images as whole numbers 0 to levels - 1.
+        scale: Sigma of a Gaussian, Laplace or Student t: a positive number, or "learned", "optimal", "per_dimension"
+            or "per_pixel".
+        quantised: Whether a Gaussian or Laplace is the mass of a pixel's bin instead of a density.
+        levels: Number of grey levels of the images; None counts those of the data, where they matter.
+        components: Number of components of a mixture.
+        df: Degrees of freedom of a Student t.
         network: "mlp" or "conv".
-        latent_dim: number of latents.
-        epochs: passes over the data.
-        batch_size: examples in a step.
-        learning_rate: of Adam.
-        seed: of the weights, the noise and the order of the data.
+        latent_dim: Number of latents.
+        epochs: Number of passes over the data.
+        batch_size: Number of examples in a step.
+        learning_rate: Learning rate of Adam.
+        seed: Seed of the weights, the noise and the order of the data.
     """
 
     data: str = "digits"
@@ -77,19 +77,19 @@ class Settings:
         _checks.seed(self.seed)
 
     def resolved(self) -> Settings:
-        """These settings with the number of levels that the training images have, where it matters and is not given."""
+        """These settings, with `levels` counted in the training images if it matters and is not given."""
         needed = self.likelihood in _COUNTS or self._on_levels
         return replace(self, levels=data.levels(data.load(self.data)[0])) if needed and self.levels is None else self
 
     def images(self) -> tuple[np.ndarray, np.ndarray]:
-        """Training and test images, `[n, H, W, C]` float32, on the scale of the likelihood; of resolved settings."""
+        """Training and test images, `[n, H, W, C]` float32, as the likelihood takes them; for resolved settings."""
         train, test = data.load(self.data)
         peak = np.float32(self.peak)
         return (train, test) if peak == 1 else (np.rint(train * peak), np.rint(test * peak))
 
     @property
     def peak(self) -> float:
-        """The value that white, 1 in an image, has in the data of the likelihood."""
+        """The value of white in the data that the likelihood sees; in an image it is 1."""
         return float(self.levels - 1) if self.levels and self.likelihood in _COUNTS else 1.0
 
     @property
@@ -122,7 +122,7 @@ def stored_settings(folder: Path) -> Settings:
     """The settings of the run in `folder`.
 
     Raises:
-        ValueError: for a folder that holds no run.
+        ValueError: For a folder that holds no run.
     """
     try:
         stored = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))

@@ -1,6 +1,6 @@
-"""The contracts that every likelihood, posterior and prior keeps, for the tests of those who write one.
+"""The contracts that every likelihood, posterior and prior keeps, as checks for the tests of a new one.
 
-Each check raises AssertionError with the clause that is broken.
+Each check raises an AssertionError that states the broken clause of the contract.
 """
 
 from vae_tf.testing._likelihood import check_likelihood

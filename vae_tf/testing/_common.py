@@ -1,4 +1,4 @@
-"""What the three contracts share."""
+"""Checks that the three contracts share."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from scipy import stats
 EXTREMES = (0.0, 50.0, -50.0)
 """Network outputs at which values and gradients must stay finite."""
 FALSE_ALARM = 1e-6
-"""Probability with which a statistical check fails a layer that is right (its seed is fixed, so: never or always)."""
+"""Probability that a statistical check fails a correct layer. (With a fixed seed a check fails always or never.)"""
 
 
 def require(condition: Any, clause: str) -> None:
-    """Raises AssertionError with the clause unless the condition holds."""
+    """Raises an AssertionError with the clause unless the condition holds."""
     if not condition:
         raise AssertionError(f"The contract is broken: {clause}")
 
 
 def check_config(layer: Any) -> None:
-    """The configuration is plain JSON, and makes the same layer."""
+    """Checks that the configuration is plain JSON and makes the same layer."""
     config = json.loads(json.dumps(layer.get_config()))
     require(type(layer).from_config(config).get_config() == layer.get_config(), "get_config round trip through JSON")
 
 
 def saved_and_loaded(layer: keras.layers.Layer, input_shape: tuple[int, ...]) -> tuple[keras.Model, keras.Model]:
-    """A model of this layer alone, and what `.keras` makes of it in safe mode."""
+    """A model of this layer alone, and the model that its `.keras` file gives when loaded in safe mode."""
     model = keras.Sequential([keras.layers.InputLayer(input_shape), layer])
     with TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
@@ -39,7 +39,7 @@ def saved_and_loaded(layer: keras.layers.Layer, input_shape: tuple[int, ...]) ->
 
 
 def check_moments(draws: np.ndarray, mean: np.ndarray, covariance: np.ndarray, what: str) -> None:
-    """Draws `[n, D]` have this mean and covariance, by z-tests with Bonferroni's correction."""
+    """Checks by z-tests, with Bonferroni's correction, that draws `[n, D]` have this mean and covariance."""
     centred = draws.astype(np.float64) - mean
     products = centred[:, :, None] * centred[:, None, :] - covariance
     for name, values in (("mean", centred), ("covariance", products.reshape(len(draws), -1))):

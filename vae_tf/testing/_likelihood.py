@@ -24,20 +24,21 @@ def check_likelihood(
 ) -> None:
     """Checks a likelihood against an independent computation, and against itself.
 
-    - `log_prob` is the reference's to 1e-5 relative, at batch 1, 3 and 17, and at network outputs of 0 and +-50,
-      where its gradient is finite;
+    - `log_prob` equals the reference to 1e-5 relative, for batches of 1, 3 and 17 and for network outputs of 0 and
+      +-50; at these outputs its gradient is finite;
     - a mass sums to 1 +- 1e-6, a density integrates to 1 +- 1e-4;
-    - `mean` is the expectation; draws, by `observe` and by `p.sample`, have the law of `log_prob`;
-    - flat network outputs, unknown batch sizes, configuration and `.keras` file.
+    - `mean` is the expectation, and the draws of `observe` and of `p.sample` have the law of `log_prob`;
+    - flat network outputs and unknown batch sizes work, and the configuration and the `.keras` file give the same
+      likelihood again.
 
     Args:
-        make: returns a new likelihood; that of a single dimension is made from its configuration.
-        reference: (likelihood, x `[B, *E]`, parameters by name, each `[B, *E, ...]`) -> log p(x|z) in nats per
-            example, `[B]`, computed independently of TensorFlow.
-        support: of one dimension, sorted: all values of a mass (up to where it is negligible), or a fine grid
-            over a bounded density; the reals by default.
-        num_samples: draws in the test of their law.
-        seed: of inputs and draws.
+        make: Function that returns a new likelihood. The check makes one of a single dimension from its configuration.
+        reference: Function (likelihood, x `[B, *E]`, parameters by name, each `[B, *E, ...]`) -> log p(x|z) in nats
+            per example, `[B]`, computed independently of TensorFlow.
+        support: Values of one dimension, sorted: all values of a mass (up to where it is negligible), or a fine grid
+            over the support of a bounded density; the real numbers by default.
+        num_samples: Number of draws in the test of their law.
+        seed: Seed of the inputs and the draws.
     """
     for batch in (1, 3, 17):
         _check_log_prob(make(), reference, np.random.default_rng(seed), batch)
@@ -94,7 +95,7 @@ def _check_extremes(likelihood: Likelihood, reference: Reference, support: np.nd
 
 
 def _check_law(likelihood: Likelihood, support: np.ndarray | None, num_samples: int, seed: int) -> None:
-    """Total, mean and draws of one dimension."""
+    """Checks the total, the mean and the draws of one dimension."""
     single = type(likelihood).from_config(likelihood.get_config() | {"event_shape": [1]})
     rng = np.random.default_rng(seed)
     inputs = _inputs(single, rng, 1)
@@ -119,7 +120,7 @@ def _check_law(likelihood: Likelihood, support: np.ndarray | None, num_samples: 
 
 
 def _check_draws(draws: np.ndarray, values: np.ndarray, density: np.ndarray, mass: bool) -> None:
-    """Kolmogorov's test of a density, a chi-squared test of a mass with cells of at least 8 draws."""
+    """Tests draws by Kolmogorov's test for a density, and by a chi-squared test for a mass (8 or more draws a cell)."""
     if not mass:
         cdf = np.concatenate([[0.0], integrate.cumulative_trapezoid(density, values)])
         p_value = stats.kstest(draws, lambda x: np.interp(x, values, cdf)).pvalue

@@ -21,17 +21,17 @@ from vae_tf.testing._common import (
 
 
 def check_posterior(make: Callable[[], Posterior], *, num_samples: int = 4000, seed: int = 0) -> None:
-    """Checks a posterior against itself, and its KL in closed form, if it has one, against draws.
+    """Checks a posterior against itself, and its closed-form KL, if it has one, against draws.
 
-    - `draw` returns log q(z|x) at its own draws; they have the law of `log_prob`, which integrates to 1 +- 1e-3;
-    - KL to the standard normal in closed form is the average over draws of log q(z|x) - log p(z);
+    - `draw` returns log q(z|x) at its own draws; these have the law of `log_prob`, which integrates to 1 +- 1e-3;
+    - the closed-form KL to the standard normal is the average over draws of log q(z|x) - log p(z);
     - values and gradients are finite at network outputs of 0 and +-50;
-    - unknown batch sizes, configuration and `.keras` file.
+    - unknown batch sizes work, and the configuration and the `.keras` file give the same posterior again.
 
     Args:
-        make: returns a new posterior; one of two latents is made from its configuration.
-        num_samples: draws in the statistical tests.
-        seed: of inputs and draws.
+        make: Function that returns a new posterior. The check makes one of two latents from its configuration.
+        num_samples: Number of draws in the statistical tests.
+        seed: Seed of the inputs and the draws.
     """
     rng = np.random.default_rng(seed)
     for batch in (1, 3, 17):

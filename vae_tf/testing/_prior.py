@@ -13,17 +13,17 @@ from vae_tf.testing._common import check_config, check_moments, plane, plane_mom
 
 
 def check_prior(make: Callable[[], Prior], *, num_samples: int = 4000, seed: int = 0) -> None:
-    """Checks a prior against itself, and its KL in closed form, if it has one, against draws.
+    """Checks a prior against itself, and its closed-form KL, if it has one, against draws.
 
-    - the density integrates to 1 +- 1e-3, and draws by `from_noise` and `distribution().sample` have its law;
-    - KL(q || p) in closed form is the average over draws of log q(z|x) - log p(z);
+    - the density integrates to 1 +- 1e-3, and the draws of `from_noise` and `distribution().sample` have its law;
+    - the closed form of KL(q || p) is the average over draws of log q(z|x) - log p(z);
     - `log_prob` has finite values and gradients at 0 and +-50;
-    - configuration and weights make the same prior again.
+    - the configuration and the weights make the same prior again.
 
     Args:
-        make: returns a new prior of two latents, attached to an encoder if it needs one.
-        num_samples: draws in the statistical tests.
-        seed: of the draws.
+        make: Function that returns a new prior of two latents, attached to an encoder if it needs one.
+        num_samples: Number of draws in the statistical tests.
+        seed: Seed of the draws.
     """
     prior, rng = make(), np.random.default_rng(seed)
     require(prior.latent_dim == 2, "make returns a prior of two latents")

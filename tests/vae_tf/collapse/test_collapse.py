@@ -1,4 +1,4 @@
-"""Collapse: exact on the linear model of theory.md, section 2, whose weights are set by hand."""
+"""Measures of collapse, exact on a linear model whose weights are set by hand."""
 
 import importlib
 import re

@@ -1,4 +1,4 @@
-"""How many latents the spectrum lets survive: against linear VAEs trained numerically, and in the report."""
+"""The number of latents that the spectrum lets survive, against linear VAEs trained numerically and in the report."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""`vae_tf.data.load`: what it accepts, what it returns, and what it says about the rest."""
+"""`vae_tf.data.load`: the sources that it accepts, the arrays that it returns, and its errors for the rest."""
 
 import http.client
 import os

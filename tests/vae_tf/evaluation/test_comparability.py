@@ -1,4 +1,4 @@
-"""What may stand in one column, and what is added to make it comparable."""
+"""The numbers that may stand in one column, and the number that is added to make them comparable."""
 
 import functools
 

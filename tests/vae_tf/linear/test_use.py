@@ -1,4 +1,4 @@
-"""LinearVAE is a VAE like any other; and what it refuses."""
+"""LinearVAE as a VAE like any other, and the arguments that it refuses."""
 
 import numpy as np
 import pytest

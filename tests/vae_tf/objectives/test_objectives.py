@@ -1,4 +1,4 @@
-"""Objectives by hand, schedules by their definition, and what training logs and minimises under each of them."""
+"""Objectives against values by hand, schedules against their definition, and the loss and logs of training."""
 
 import dataclasses
 import json

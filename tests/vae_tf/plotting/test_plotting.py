@@ -1,4 +1,4 @@
-"""Pictures; those of a run are looked at in test_cli."""
+"""Pictures of data and models. The pictures of a run are tested in cli/test_commands.py."""
 
 import io
 

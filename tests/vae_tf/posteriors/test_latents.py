@@ -1,4 +1,4 @@
-"""Posteriors and priors inside a VAE: training, logs, saving, and what they refuse."""
+"""Posteriors and priors inside a VAE: training, logs, saving, and errors."""
 
 import cases
 import numpy as np

@@ -1,4 +1,4 @@
-"""What theory says of pPCA, on random data: eigenpairs known beforehand, densities by scipy, maxima by search."""
+"""The theory of pPCA on random data: eigenpairs known beforehand, densities by scipy, maxima found by search."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What a run is made of: every likelihood by name, on images that suit it."""
+"""The settings of a run: every likelihood by name, on images that suit it."""
 
 import numpy as np
 import pytest
