@@ -97,7 +97,7 @@ def repeated(target: tf.Tensor, draws: Any) -> tf.Tensor:
 
 
 def draw_weights(objective: Objective, log_weights: tf.Tensor, weight: tf.Tensor | None) -> tf.Tensor | None:
-    """How much each of the K B distributions counts in the objective, `[K B]`; None where all count the same.
+    """The weights of the K B distributions in the objective, `[K B]`; None where all count the same.
 
     Args:
         objective: Objective that is trained.

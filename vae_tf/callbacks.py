@@ -39,7 +39,7 @@ class MSEEquivalence(keras.callbacks.Callback):
     callbacks that write logs, wherever it stands in the list given to `VAE.fit`.
 
     Raises:
-        TypeError: when the model is not a VAE.
+        TypeError: If the model is not a VAE.
     """
 
     adds_logs = True
@@ -98,15 +98,15 @@ class CollapseMonitor(keras.callbacks.Callback):
     callbacks that write logs, wherever it stands in the list given to `VAE.fit`.
 
     Args:
-        x: data `[n, *E]`, n >= 2, to look at; a thousand examples tell enough.
-        every: epochs between two looks; those between repeat the last values.
+        x: Data `[n, *E]`, n >= 2, to look at; a thousand examples tell enough.
+        every: Epochs between two looks; those between repeat the last values.
         threshold: The variance above which a latent is active; see `collapse.active_units`. Where the KL is not a sum
             over latents, the warning goes by it too.
-        eps: in nats; see `collapse.collapsed`.
+        eps: Threshold of collapse in nats; see `collapse.collapsed`.
 
     Raises:
-        ValueError: for numbers out of range; when training begins, for data the VAE cannot take.
-        TypeError: when the model is not a VAE.
+        ValueError: For numbers out of range; when training begins, for data that the VAE cannot take.
+        TypeError: If the model is not a VAE.
     """
 
     adds_logs = True

@@ -182,7 +182,7 @@ class VAE(TrainedModel):
         return bound(self, x, noise, target=target)[0]
 
     def encode(self, x: Any, *, batch_size: int = _CHUNK) -> np.ndarray:
-        """The posterior mean E[z|x], `[n, D]`. (`vae.encoder(x)` is the whole posterior.)
+        """The posterior mean E[z|x], `[n, D]`; `vae.encoder(x)` is the whole posterior.
 
         Args:
             x: Data `[n, *E]` in any container that `fit` takes.

@@ -64,6 +64,10 @@ class Table:
             self.shape = (len(self), *example_shape)
         return self
 
+    def part(self, part: slice) -> Table:
+        """Some of the examples, not copied."""
+        return Table(self._rows[part], "Data")
+
     def blocks(self) -> Iterator[np.ndarray]:
         """All examples in order, in arrays of at most 16 MiB (or of one example)."""
         size = max(1, _BLOCK_BYTES // max(1, int(np.prod(self.shape[1:])) * self.dtype.itemsize))
@@ -118,17 +122,8 @@ class Rows:
         return self._part(slice(None, cut)), self._part(slice(cut, None))
 
     def _part(self, part: slice) -> Rows:
-        x, target = _View(self.x, part), None if self.target is None else _View(self.target, part)
-        return Rows(x, target, None if self.weight is None else self.weight[part])
-
-
-class _View(Table):
-    """A slice of a table, not copied."""
-
-    def __init__(self, table: Table, part: slice) -> None:
-        self._rows = table._rows[part]
-        self.shape = tuple(self._rows.shape)
-        self.dtype = table.dtype
+        target = None if self.target is None else self.target.part(part)
+        return Rows(self.x.part(part), target, None if self.weight is None else self.weight[part])
 
 
 @dataclass(frozen=True)
@@ -278,7 +273,7 @@ class Adapter:
         count = int(dataset.cardinality())
         if count == 0:
             raise _empty("an empty tf.data.Dataset")
-        x, target, _ = self._parts(dataset.element_spec)
+        x, target, _ = _parts(dataset.element_spec)
         self._check_input_shape(x.shape)
         self.check_shape(target.shape)
         faults: list[Exception] = []
@@ -292,7 +287,7 @@ class Adapter:
             return np.True_
 
         def pass_on(index: tf.Tensor, batch: Any) -> Any:
-            target = self._parts(batch)[1]
+            target = _parts(batch)[1]
             looked = tf.cond(index == 0, lambda: tf.numpy_function(look, [target], tf.bool), lambda: tf.constant(True))
             with tf.control_dependencies([looked]):
                 return tf.nest.map_structure(tf.identity, batch)
@@ -301,29 +296,12 @@ class Adapter:
         return Stream(checked, count if count > 0 else None, faults)
 
     def _check_batch(self, batch: Any) -> None:
-        x, target, weight = self._parts(batch)
+        x, target, weight = _parts(batch)
         x, target = (np.asarray(_indexable(part, "Data")[:]) for part in (x, target))
         self._check_input_shape(x.shape)
         self._check_target(target)
         if weight is not None:
             weights(weight, len(x))
-
-    @staticmethod
-    def _parts(batch: Any) -> tuple[Any, Any, Any]:
-        """Inputs, targets (the inputs where there are none) and weights of a batch."""
-        if isinstance(batch, list) and 1 <= len(batch) <= 3 and all(hasattr(part, "shape") for part in batch):
-            batch = tuple(batch)
-        x, target, weight = keras.utils.unpack_x_y_sample_weight(batch)
-        if isinstance(x, dict | list | tuple):
-            raise TypeError(
-                _checks.problem(
-                    "A batch",
-                    expected="x, (x,), (x, target) or (x, target, weight), each one array",
-                    received=f"a {type(x).__name__} of {len(x)}",
-                    remedy="Models of several inputs are not supported: map the batches to one array.",
-                )
-            )
-        return x, x if target is None else target, weight
 
     # --- what is checked -------------------------------------------------------------------------------
 
@@ -405,6 +383,23 @@ def check_finite(values: np.ndarray, what: str) -> None:
         )
 
 
+def _parts(batch: Any) -> tuple[Any, Any, Any]:
+    """Inputs, targets (the inputs where there are none) and weights of a batch."""
+    if isinstance(batch, list) and 1 <= len(batch) <= 3 and all(hasattr(part, "shape") for part in batch):
+        batch = tuple(batch)
+    x, target, weight = keras.utils.unpack_x_y_sample_weight(batch)
+    if isinstance(x, dict | list | tuple):
+        raise TypeError(
+            _checks.problem(
+                "A batch",
+                expected="x, (x,), (x, target) or (x, target, weight), each one array",
+                received=f"a {type(x).__name__} of {len(x)}",
+                remedy="Models of several inputs are not supported: map the batches to one array.",
+            )
+        )
+    return x, x if target is None else target, weight
+
+
 def _inputs(
     data: Any, what: str, check_shape: Callable[..., None], shape: tuple[int | None, ...]
 ) -> Iterator[np.ndarray] | Table:
@@ -421,7 +416,7 @@ def _inputs(
 
     def parts() -> Iterator[np.ndarray]:
         for batch in Stream(data):
-            part = np.asarray(_indexable(Adapter._parts(batch)[0], what)[:])
+            part = np.asarray(_indexable(_parts(batch)[0], what)[:])
             check_shape(part.shape)
             check_finite(part, what)
             yield part

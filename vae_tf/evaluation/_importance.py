@@ -11,6 +11,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from vae_tf import _checks
+from vae_tf.bound import bound
 from vae_tf.vae import VAE
 
 _CHUNK_SIZE = 4096
@@ -34,20 +35,10 @@ def bound_per_draw(vae: VAE, *, closed_form: bool) -> BoundPerDraw:
 
     @tf.function(input_signature=specs)
     def compute(x: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
-        q = vae.encoder(x, training=False)
-        z, log_q = vae.posterior.draw(tf.cast(noise, dtype), vae.posterior.parameters_of(q))
-        rate = vae.prior.closed_form(q) if closed_form else log_q - vae.prior.log_prob(z)
-        return _log_likelihood(vae, x, z) - rate
+        terms, _ = bound(vae, x, tf.cast(noise, dtype))
+        return terms.elbo_per_draw if closed_form else terms.log_weights
 
     return compute.get_concrete_function()  # traced once, here: TensorFlow warns of functions made in a loop
-
-
-def _log_likelihood(vae: VAE, x: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
-    """log p(x|z), `[K, B]`. A single example is not copied: it broadcasts against its draws."""
-    draws, batch = tf.unstack(tf.shape(z)[:2])
-    x = tf.tile(x, [tf.where(batch == 1, 1, draws)] + [1] * (x.shape.rank - 1))
-    p = vae.decoder(tf.reshape(z, (-1, vae.latent_dim)), training=False)
-    return tf.reshape(vae.likelihood.given(p, x).log_prob(x), (draws, batch))
 
 
 class Mean:

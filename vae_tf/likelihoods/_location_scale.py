@@ -164,7 +164,7 @@ class LocationScale(OnGrid):
     def _make_distribution(self, inputs: tf.Tensor) -> tfd.Distribution:
         p = super()._make_distribution(inputs)
         if self.scaling.follows_updates and self.trainable and call_context().training is True:
-            p._log_prob = self._warning_of_a_stale_scale(p._log_prob)
+            p._log_prob = self._warning_of_a_stale_scale(p._log_prob)  # noqa: SLF001 - what TFP's wrapper of it calls
         return p
 
     def _warning_of_a_stale_scale(self, log_prob: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:

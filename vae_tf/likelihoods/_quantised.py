@@ -31,7 +31,7 @@ class OnGrid(PointwiseLikelihood):
 
     @property
     def levels(self) -> int | None:
-        """How many levels in [0, 1] the data have; None for the whole numbers 0 to 255, and for real numbers."""
+        """The number of levels in [0, 1] of the data; None for the whole numbers 0 to 255, and for real numbers."""
         return self.grid.levels
 
     @property

@@ -88,7 +88,7 @@ def overview(history: Mapping[str, Sequence[float]], x: np.ndarray, mean: np.nda
     """A run in one picture: loss, sigma (if there is one) and residual, reconstructions, and samples.
 
     Args:
-        history: as for `curves`, with `rmse`.
+        history: Logs as for `curves`, with `rmse` among them.
         x: Images or vectors, as for `reconstructions`.
         mean: Their reconstructions, of the same shape.
         draws: Samples of the model, as many as you like.

@@ -44,12 +44,13 @@ class Moments:
     def updated(self, rows: np.ndarray) -> Moments:
         """New moments that include these rows, `[n, d]` of any real dtype. The present object stays as it is."""
         moments, step = copy.copy(self), max(1, _NUMBERS // rows.shape[1])
-        moments.scatter = self.scatter.copy()  # the only attribute that _merge changes in place
+        moments.scatter = self.scatter.copy()  # the only attribute that take_in changes in place
         for start in range(0, len(rows), step):
-            moments._merge(rows[start : start + step].astype(np.float64))
+            moments.take_in(rows[start : start + step].astype(np.float64))
         return moments
 
-    def _merge(self, batch: np.ndarray) -> None:
+    def take_in(self, batch: np.ndarray) -> None:
+        """Takes in a batch `[b, d]` of float64 that is not needed afterwards: the mean is subtracted in place."""
         mean = batch.mean(axis=0)
         batch -= mean
         delta, total = mean - self.mean, self.count + len(batch)

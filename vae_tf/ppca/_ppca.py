@@ -106,7 +106,7 @@ class PPCA:
         """
         seen, other = self._solved(), copy.copy(self)
         other.latent_dim = _checks.positive_int("latent_dim", latent_dim)
-        return other._take(seen)
+        return other._take(seen)  # noqa: SLF001 - a copy of itself
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The arguments of the constructor, for `sklearn.base.clone`."""

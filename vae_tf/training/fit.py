@@ -1,4 +1,4 @@
-"""How a model is compiled, fitted and evaluated: what users hand over is judged here, and goes on to Keras."""
+"""Compiling, fitting and evaluating: what users hand over is judged here, and goes on to Keras."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class FittedModel(keras.Model, abc.ABC):
 
     @property
     def progress(self) -> Progress:
-        """How far training has come: optimizer steps, epochs, and the objective's state."""
+        """The point that training has reached: steps, epochs, and the objective's state."""
         step = tf.cast(self.steps_done, tf.float32)
         state, epoch = self.objective_state, 0.0
         if "steps_per_epoch" in state:  # see plan
@@ -205,7 +205,7 @@ class FittedModel(keras.Model, abc.ABC):
     def _fed(
         self, data: Rows | Stream, batch_size: int | None, shuffle: Any, steps_per_epoch: int | None
     ) -> tuple[Any, dict[str, Any]]:
-        """What Keras iterates over, and the arguments that go with it."""
+        """The batches that Keras iterates over, and the arguments that go with them."""
         if not isinstance(shuffle, bool):
             expected, remedy = "True or False", "The order of batches of a Dataset or Sequence is its own."
             raise TypeError(_checks.problem("shuffle", expected=expected, received=repr(shuffle), remedy=remedy))

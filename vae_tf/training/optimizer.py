@@ -39,13 +39,13 @@ def _adam_update(optimizer: keras.optimizers.Adam, gradient: Any, variable: tf.V
     if isinstance(gradient, tf.IndexedSlices) or not hasattr(variable, "handle"):
         keras.optimizers.Adam.update_step(optimizer, gradient, variable)
         return
-    index = optimizer._index_dict[optimizer._var_key(variable)]
+    index = optimizer._index_dict[optimizer._var_key(variable)]  # noqa: SLF001 - where Keras keeps its slots
     step = tf.cast(optimizer.iterations + 1, variable.dtype)
     beta_1, beta_2 = tf.cast(optimizer.beta_1, variable.dtype), tf.cast(optimizer.beta_2, variable.dtype)
     tf.raw_ops.ResourceApplyAdam(
         var=variable.handle,
-        m=optimizer._momentums[index].handle,
-        v=optimizer._velocities[index].handle,
+        m=optimizer._momentums[index].handle,  # noqa: SLF001
+        v=optimizer._velocities[index].handle,  # noqa: SLF001
         beta1_power=tf.pow(beta_1, step),
         beta2_power=tf.pow(beta_2, step),
         lr=tf.cast(optimizer.learning_rate, variable.dtype),

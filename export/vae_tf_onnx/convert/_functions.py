@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 import vae_tf
+from vae_tf.bound import bound
 from vae_tf_onnx.families import POSTERIORS
 
 ON_REQUEST = ("decoder", "encoder", "sampler", "reconstructor", "scorer")
@@ -160,11 +161,8 @@ class _Functions:
 
         @tf.function(input_signature=[self._spec("x", *vae.event_shape), self._latents("noise")])
         def scorer(x: tf.Tensor, noise: tf.Tensor) -> dict[str, tf.Tensor]:
-            q, z, log_q = self._draw(x, noise)
-            distortion = -vae.likelihood.given(vae.decoder(z, training=False), x).log_prob(x)
-            closed = vae.prior.closed_form(q)
-            rate = log_q - vae.prior.log_prob(z) if closed is None else closed
-            return _named({"elbo": -distortion - rate, "distortion": distortion, "rate": rate})
+            terms, _ = bound(vae, x, noise[None])
+            return _named({"elbo": terms.elbo, "distortion": terms.distortion, "rate": terms.rate})
 
         return scorer
 
