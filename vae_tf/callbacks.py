@@ -118,13 +118,13 @@ class CollapseMonitor(keras.callbacks.Callback):
         self.threshold = _checks.nonnegative_float("threshold", threshold)
         self.eps = _checks.positive_float("eps", eps)
         self._last: dict[str, float] = {}
+        self._examples: Any = None
         self._warned = False
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Refuses a model that is not a VAE, and data it cannot take."""
         _check_model(self, "Latents are those of a VAE.")
-        self._last = {}
-        collapse.active_units(self.model, np.asarray(self.x)[:2])
+        self._last, self._examples = {}, self.model.adapter.examples(self.x, at_least=2)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Adds the quantities to `logs`."""
@@ -137,15 +137,15 @@ class CollapseMonitor(keras.callbacks.Callback):
         """Warns with the advice, if latents collapsed."""
         if self._warned:
             return
-        advice = collapse.advice(self.model, self.x, eps=self.eps, threshold=self.threshold)
+        advice = collapse.advice(self.model, self._examples, eps=self.eps, threshold=self.threshold)
         if advice is not None:
             self._warned = True
             warnings.warn(advice, UserWarning, stacklevel=2)
 
     def _look(self) -> dict[str, float]:
-        active = collapse.active_units(self.model, self.x, self.threshold)
+        active = collapse.active_units(self.model, self._examples, self.threshold)
         logs = {"active_units": float(active.sum())}
-        kl = collapse.kl_or_none(self.model, self.x)
+        kl = collapse.kl_or_none(self.model, self._examples)
         if kl is None:
             return logs
         mean = kl.mean(axis=0)

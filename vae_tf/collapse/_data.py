@@ -10,22 +10,23 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from vae_tf import _checks
+from vae_tf.data.adapter import Table
 from vae_tf.vae import VAE
 
 
-def examples(vae: VAE, x: Any, *, at_least: int = 1) -> np.ndarray:
+def examples(vae: VAE, x: Any, *, at_least: int = 1) -> Table:
     """`x` as an array `[n, *E]`, or a ValueError if the VAE cannot take it or there are too few examples."""
     return vae.adapter.examples(x, at_least=at_least)
 
 
-def subset(x: np.ndarray, at_most: int, seed: int = 0) -> np.ndarray:
+def subset(x: Table, at_most: int, seed: int = 0) -> np.ndarray:
     """`x` itself, or `at_most` of its examples, drawn without replacement and kept in order."""
     if len(x) <= at_most:
-        return x
+        return x[:]
     return x[np.sort(np.random.default_rng(seed).choice(len(x), at_most, replace=False))]
 
 
-def posteriors(vae: VAE, x: np.ndarray, chunk_size: int) -> Iterator[tuple[tf.Tensor, tfd.Distribution]]:
+def posteriors(vae: VAE, x: Table | np.ndarray, chunk_size: int) -> Iterator[tuple[tf.Tensor, tfd.Distribution]]:
     """Pairs of data in the VAE's precision, `[b, *E]`, and their q(z|x), for b <= chunk_size examples at a time."""
     chunk_size = _checks.positive_int("chunk_size", chunk_size)
     for start in range(0, len(x), chunk_size):

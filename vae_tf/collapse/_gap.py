@@ -86,7 +86,7 @@ def amortisation_gap(
     chosen, reported = tf.cast(chosen, dtype), tf.cast(reported, dtype)
     before, after = [], []
     for start in range(0, len(x), chunk_size):
-        part = np.take(x, range(start, start + chunk_size), axis=0, mode="wrap")  # all chunks have the same shape
+        part = x[np.arange(start, start + chunk_size) % len(x)]  # all chunks have the same shape
         part = tf.cast(part, data_dtype)
         first = tf.reshape(tf.cast(network(part, training=False), dtype), specs[0].shape)
         last = ascend(first, part, chosen)

@@ -100,11 +100,10 @@ def diagnose(
     """
     threshold, eps = _checks.nonnegative_float("threshold", threshold), _checks.positive_float("eps", eps)
     delta, chunk_size = _checks.fraction("delta", delta), _checks.positive_int("chunk_size", chunk_size)
-    gap = None
+    x, gap = examples(vae, x, at_least=2), None
     if gap_examples:
-        first = np.asarray(x)[: _checks.positive_int("gap_examples", gap_examples)]
+        first = x[: _checks.positive_int("gap_examples", gap_examples)]
         gap = amortisation_gap(vae, first, seed=seed, chunk_size=min(chunk_size, _GAP_CHUNK))
-    x = examples(vae, x, at_least=2)
     variance = posterior_mean_variance(vae, x, chunk_size=chunk_size)
     kl = kl_or_none(vae, x, chunk_size=chunk_size)
     limits = None if kl is None else collapse_threshold(kl, delta)

@@ -57,6 +57,9 @@ class Table:
         rows = self._rows[index]
         return rows.toarray() if sparse.issparse(rows) else np.asarray(rows)
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self[:], dtype)
+
     def reshaped(self, example_shape: tuple[int, ...]) -> Table:
         """The same examples, each of this shape."""
         if self.shape[1:] != example_shape:
@@ -184,6 +187,8 @@ class Adapter:
         """
         if isinstance(x, Rows | Stream):
             return x
+        if isinstance(x, Table):
+            return Rows(x)
         if not _is_stream(x):
             return self._read_rows(x, y, sample_weight)
         for name, value in (("y", y), ("sample_weight", sample_weight)):
@@ -210,8 +215,8 @@ class Adapter:
         """Inputs of the encoder alone: a table, or the `x` of each batch of a stream. Values must be finite."""
         return _inputs(x, "Data", self._check_input_shape, self.input_shape or self.event_shape)
 
-    def examples(self, x: Any, *, at_least: int = 1) -> np.ndarray:
-        """Data to be scored, whole, `[n, *E]`; a stream is read to its end, a sparse matrix becomes dense.
+    def examples(self, x: Any, *, at_least: int = 1) -> Table:
+        """Data to be scored, `[n, *E]`, that can be indexed: a stream is read to its end.
 
         Raises:
             TypeError: As `open`.
@@ -219,22 +224,22 @@ class Adapter:
         """
         opened = self.open(x)
         if isinstance(opened, Rows):
-            array = opened.x[:]
+            table = opened.x
         else:
-            parts = [np.asarray(keras.utils.unpack_x_y_sample_weight(batch)[0]) for batch in opened]
-            array = np.concatenate(parts) if parts else np.empty((0, *self.event_shape), np.float32)
+            parts = [np.asarray(_parts(batch)[0]) for batch in opened]
             for part in parts:
                 self._check_target(part)
-        if len(array) < at_least:
+            table = Table(np.concatenate(parts) if parts else np.empty((0, *self.event_shape)), "Data")
+        if len(table) < at_least:
             raise ValueError(
                 _checks.problem(
                     "Data",
                     expected=f"at least {at_least} example{'s' * (at_least > 1)}",
-                    received=str(len(array)),
+                    received=str(len(table)),
                     remedy="Pass as many as time allows: these are statistics over the data.",
                 )
             )
-        return array
+        return table
 
     # --- data that can be indexed ----------------------------------------------------------------------
 

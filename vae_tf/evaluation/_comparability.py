@@ -165,14 +165,14 @@ def no_bits(text: str) -> ValueError:
 
 
 def _binary_reference(x: np.ndarray, *, required: bool) -> Reference:
-    if np.isin(x, (0, 1)).all():
+    if all(np.isin(x[start : start + _BLOCK], (0, 1)).all() for start in range(0, len(x), _BLOCK)):
         return Reference("mass", "{0, 1}", 2, _checksum(x, np.int64))
     if required:
         raise ValueError(
             _checks.problem(
                 "Data for bits per dimension of a Bernoulli",
                 expected="0 and 1",
-                received=f"grey levels in [{x.min():g}, {x.max():g}], to which it gives no mass",
+                received=f"grey levels in [{np.min(x):g}, {np.max(x):g}], to which it gives no mass",
                 remedy="Binarise the data, or use a likelihood of grey levels.",
             )
         )
@@ -191,7 +191,8 @@ def _checksum(x: np.ndarray, dtype: type, number: Callable[[np.ndarray], np.ndar
 
 def _range(x: np.ndarray) -> str:
     """The usual interval that contains the data, such as [0, 1], or else the range of the data itself."""
-    low, high = float(np.min(x)), float(np.max(x))
+    blocks = [x[start : start + _BLOCK] for start in range(0, len(x), _BLOCK)]
+    low, high = min(float(np.min(block)) for block in blocks), max(float(np.max(block)) for block in blocks)
     for a, b in ((0, 1), (-1, 1), (0, 255)):
         if a <= low and high <= b:
             return f"[{a}, {b}]"

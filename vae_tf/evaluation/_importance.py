@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -107,7 +108,7 @@ class Pass:
 
     Attributes:
         vae: The model.
-        x: Data `[n, *E]`, an array.
+        x: Data `[n, *E]` in any container that `fit` takes; afterwards a table of them.
         num_samples: Draws of z for each example.
         chunk_size: Largest number of (example, draw) pairs in one call; None takes 4096 for a likelihood of one
             parameter for each dimension, and fewer for others.
@@ -116,29 +117,19 @@ class Pass:
     """
 
     vae: VAE
-    x: np.ndarray
+    x: Any
     num_samples: int
     chunk_size: int | None
     seed: int
     progress: bool
 
     def __post_init__(self) -> None:
-        self.x = np.asarray(self.x)
+        self.x = self.vae.adapter.examples(self.x)
         self.num_samples = _checks.positive_int("num_samples", self.num_samples)
         per_dimension = math.prod(self.vae.likelihood.parameter_shape) / self.vae.likelihood.dims
         default = max(1, int(_CHUNK_SIZE / per_dimension))
         self.pairs = default if self.chunk_size is None else _checks.positive_int("chunk_size", self.chunk_size)
         self.seed = _checks.seed(self.seed)
-        if self.x.shape[1:] != self.vae.event_shape or len(self.x) == 0:
-            raise ValueError(
-                _checks.problem(
-                    "Data",
-                    expected=f"shape [n, {', '.join(map(str, self.vae.event_shape))}], n at least 1",
-                    received=f"shape {list(self.x.shape)}",
-                    remedy="Pass the images alone, as to fit(x).",
-                )
-            )
-        self.vae.likelihood.check_data(self.x)
 
     def examples(self, start: int, stop: int) -> np.ndarray:
         """Examples as they are, `[B, *E]`, in the precision of the likelihood."""
