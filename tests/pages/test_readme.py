@@ -5,6 +5,7 @@ import re
 import tomllib
 
 import numpy as np
+import tensorflow as tf
 import tf_keras as keras
 from paths import ROOT
 
@@ -14,7 +15,7 @@ README = ROOT / "README.md"
 
 
 def test_the_public_example(tmp_path, monkeypatch):
-    (example,) = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
+    example, loop = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
     assert "MSEEquivalence" in example
     monkeypatch.chdir(tmp_path)
     names = {}
@@ -26,6 +27,10 @@ def test_the_public_example(tmp_path, monkeypatch):
     assert names["p"].log_prob(names["x_test"][:4]).shape == (4,)
     runtime = names["Decoder"]("bundle").sample(16, seed=0)
     np.testing.assert_allclose(runtime, names["images"], rtol=1e-4, atol=1e-5)
+    names |= {"tf": tf, "x": names["x_train"][:100]}
+    before = float(vae.likelihood.running_mse)
+    exec(compile(loop, "README.md", "exec"), names)
+    assert float(vae.likelihood.running_mse) != before
 
 
 def test_the_linear_example():
@@ -44,12 +49,12 @@ def test_its_pictures_are_there():
         assert (README.parent / picture).is_file()
 
 
-def test_it_names_the_python_versions_that_the_packages_claim():
-    first, last = re.search(r"\(Python 3\.(\d+) to 3\.(\d+),", README.read_text(encoding="utf-8")).groups()
-    claimed = [f"Programming Language :: Python :: 3.{minor}" for minor in range(int(first), int(last) + 1)]
+def test_it_names_the_python_version_that_the_packages_claim():
+    (minor,) = re.search(r"\(Python 3\.(\d+), on which all tests run", README.read_text(encoding="utf-8")).groups()
     for path in (ROOT / "pyproject.toml", ROOT / "export" / "pyproject.toml"):
         project = tomllib.loads(path.read_text(encoding="utf-8"))["project"]
-        assert [name for name in project["classifiers"] if re.search(r":: 3\.\d+$", name)] == claimed
+        claimed = [name for name in project["classifiers"] if re.search(r":: 3\.\d+$", name)]
+        assert claimed == [f"Programming Language :: Python :: 3.{minor}"]
 
 
 def test_public_names():

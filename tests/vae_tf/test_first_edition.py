@@ -51,7 +51,7 @@ def test_a_run_goes_on(tmp_path, monkeypatch):
     shutil.copy(SAVED / "images.npy", tmp_path)
     monkeypatch.chdir(tmp_path)
     run = Run("run", epochs=4)
-    assert run.train(lambda line: None, verbose=0)
+    assert run.train(verbose=0)
     columns = run.columns()
     for log in ("loss", "val_loss", "sigma", "rmse"):
         close(columns[log], EXPECTED[f"run/{log}"])

@@ -106,7 +106,7 @@ def _finish(run: Run) -> None:
     """Trains, exports and illustrates a run."""
     folder = run.folder
     click.echo(f"{folder}: interrupt at any time; go on with: vae-tf train --out {folder} --resume")
-    if not run.train(click.echo, verbose="auto" if sys.stdout.isatty() else 2):
+    if not run.train(verbose="auto" if sys.stdout.isatty() else 2):
         raise click.exceptions.Exit(_interrupted(run))
     samples = _export(folder)
     if samples is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -74,11 +74,15 @@ class Run:
             )
         self._write(SETTINGS, json.dumps(asdict(self.settings), indent=2) + "\n")
         if settings:
-            self._save_model()
+            self.vae.save(self.folder / MODEL)
 
-    def train(self, echo: Callable[[str], None], verbose: Any = "auto") -> bool:
-        """Trains to the end. Returns False if training was interrupted (Ctrl-C or SIGTERM) and can be resumed."""
-        per_epoch = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: self._end_epoch(logs, echo))
+    def train(self, verbose: Any = "auto") -> bool:
+        """Trains to the end. Returns False if training was interrupted (Ctrl-C or SIGTERM) and can be resumed.
+
+        Args:
+            verbose: What is shown, as for `fit`: 0 nothing, 1 a progress bar, 2 one line for each epoch.
+        """
+        per_epoch = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: self._end_epoch(logs))
         try:
             with _sigterm_interrupts():
                 self.vae.fit(
@@ -132,22 +136,14 @@ class Run:
             )
         return text + "."
 
-    def _end_epoch(self, logs: dict[str, float], echo: Callable[[str], None]) -> None:
+    def _end_epoch(self, logs: dict[str, float]) -> None:
         self.history.append({name: float(value) for name, value in logs.items()})
         # the history first: a row too many is dropped on resuming, a row too few could not be made up
         with _files.replacing(self.folder / HISTORY) as draft, draft.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, ["epoch", *self.history[0]])
             writer.writeheader()
             writer.writerows({"epoch": epoch, **row} for epoch, row in enumerate(self.history, start=1))
-        self._save_model()
-        if "sigma" in logs:
-            echo(
-                f"sigma = {logs['sigma']:.4g}   1/(2 sigma^2) = {logs['mse_scale']:.4g}   residual = {logs['rmse']:.4g}"
-            )
-
-    def _save_model(self) -> None:
-        with _files.replacing(self.folder / MODEL) as draft:
-            self.vae.save(draft)
+        self.vae.save(self.folder / MODEL)
 
     def _write(self, name: str, text: str) -> None:
         with _files.replacing(self.folder / name) as draft:

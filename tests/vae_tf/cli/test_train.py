@@ -110,7 +110,7 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(run, tmp_path):
     assert run("train", "--out", folder, "--resume", "--epochs", done + 2)[0] == 0
     assert len(rows(folder)) == done + 2
     straight = runs.Run(tmp_path / "straight", runs.Settings(latent_dim=4, epochs=done + 2))
-    assert straight.train(lambda _: None, verbose=0)
+    assert straight.train(verbose=0)
     resumed = vae_tf.load(folder / "model.keras")
     for one, other in zip(straight.vae.variables, resumed.variables, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -120,7 +120,7 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(run, tmp_path):
 def test_a_torn_history_is_cut_to_the_model(tmp_path):
     """Killed between history and model, the history is one epoch ahead."""
     settings = runs.Settings(latent_dim=2, epochs=1)
-    runs.Run(tmp_path / "run", settings).train(lambda _: None, verbose=0)
+    runs.Run(tmp_path / "run", settings).train(verbose=0)
     path = tmp_path / "run" / "history.csv"
     header, row = path.read_text().splitlines()
     path.write_text("\n".join([header, row, "2" + row[1:]]) + "\n")
