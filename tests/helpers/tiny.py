@@ -22,3 +22,21 @@ def tiny_vae(likelihood=None, objective=None, *, learning_rate=1e-2, decoder=Non
     )
     vae.compile(keras.optimizers.Adam(learning_rate), **compile_arguments)
     return vae
+
+
+class Again:
+    """One VAE that starts anew as often as it is asked for: compiling it each time would take the time of the tests."""
+
+    def __init__(self, make=tiny_vae):
+        self.vae = make()
+        self.vae.optimizer.build(self.vae.trainable_variables)
+        self.first = [variable.numpy() for variable in self._variables()]
+
+    def _variables(self):
+        return [*self.vae.weights, *self.vae.optimizer.variables, self.vae.steps_done]
+
+    def __call__(self):
+        """The VAE in its first state."""
+        for variable, value in zip(self._variables(), self.first, strict=True):
+            variable.assign(value)
+        return self.vae

@@ -13,7 +13,21 @@ RISING = frozenset({"elbo", "val_elbo", "active_units", "val_active_units"})
 """Names of the logs that are better when they are larger."""
 
 
-class Latest(keras.metrics.Metric):
+class _Unsaved(keras.metrics.Metric):
+    """A metric that belongs to a call of `fit`: a file neither holds its state nor is asked for it."""
+
+    def save_own_variables(self, store: Any) -> None:
+        """Saves nothing."""
+
+    def load_own_variables(self, store: Any) -> None:
+        """Loads nothing."""
+
+
+class Average(_Unsaved, keras.metrics.Mean):
+    """The mean over the examples since the epoch began, sum(w t) / sum(w)."""
+
+
+class Latest(_Unsaved):
     """The latest value of a number that changes from step to step, such as the weight of the KL."""
 
     def __init__(self, name: str) -> None:
@@ -36,11 +50,10 @@ class Logs:
     sum(w t) / sum(w): `loss`, `distortion`, `rate`, `elbo`, and `regularization` where layers have losses of their own.
     Latest values: what the objective logs (`kl_weight`, `multiplier`, ...), and `rate_num_samples`.
 
-    No Keras object, so that the metrics are not saved with the model: they belong to a call of `fit`.
     """
 
     def __init__(self) -> None:
-        self._means = {name: keras.metrics.Mean(name) for name in ("loss", "distortion", "rate", "elbo")}
+        self._means = {name: Average(name) for name in ("loss", "distortion", "rate", "elbo")}
         self._others: dict[str, keras.metrics.Metric] = {}
 
     def around(self, compiled: list[keras.metrics.Metric]) -> list[keras.metrics.Metric]:
@@ -61,7 +74,7 @@ class Logs:
 
     def mean(self, **values: Any) -> dict[str, tf.Tensor]:
         """Takes in values of this batch; returns their means over the batches so far."""
-        return {name: self._shown(name, keras.metrics.Mean, value) for name, value in values.items()}
+        return {name: self._shown(name, Average, value) for name, value in values.items()}
 
     def _shown(self, name: str, kind: type[keras.metrics.Metric], value: Any) -> tf.Tensor:
         if name not in self._others:

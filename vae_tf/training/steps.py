@@ -10,7 +10,7 @@ import tf_keras as keras
 from tensorflow_probability import distributions as tfd
 
 from vae_tf import _checks
-from vae_tf.bound import bound
+from vae_tf.bound import bound, repeated
 from vae_tf.objectives import Terms
 from vae_tf.training.fit import FittedModel, unpack
 from vae_tf.training.logs import Logs
@@ -92,9 +92,8 @@ class TrainedModel(FittedModel, abc.ABC):
             logs |= self.logs.latest(rate_num_samples=float(count))
         if self.losses:
             logs |= self.logs.mean(regularization=tf.add_n(self.losses))
-        many = [None if part is None else tf.repeat(part[None], count, axis=0) for part in (target, terms.weight)]
-        many = [None if part is None else tf.reshape(part, [-1, *part.shape[2:]]) for part in many]
-        self.compiled_metrics.update_state(many[0], p.mean(), many[1])
+        of_draws = None if terms.weight is None else tf.tile(terms.weight, [count])
+        self.compiled_metrics.update_state(repeated(target, count), p.mean(), of_draws)
         return logs | {metric.name: metric.result() for metric in super().metrics}
 
     def _inputs(self, data: Any) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 from scipy import sparse
-from tiny import X, tiny_vae
+from tiny import Again, X, tiny_vae
 
 from vae_tf import collapse, evaluation, likelihoods
 from vae_tf.callbacks import CollapseMonitor
@@ -98,13 +98,19 @@ def is_batched(data):
 
 
 @pytest.fixture(scope="module")
-def expected():
+def anew():
+    """A function that returns the same VAE in its first state."""
+    return Again()
+
+
+@pytest.fixture(scope="module")
+def expected(anew):
     """What each entry point makes of a float32 array, without and with weights."""
     made = {}
 
     def of(entry, weighted):
         if (entry, weighted) not in made:
-            made[entry, weighted] = call(entry, tiny_vae(), X, WEIGHTS if weighted else None)
+            made[entry, weighted] = call(entry, anew(), X, WEIGHTS if weighted else None)
         return made[entry, weighted]
 
     return of
@@ -112,27 +118,33 @@ def expected():
 
 @pytest.mark.parametrize("entry", ENTRIES)
 @pytest.mark.parametrize("container", INDEXED)
-def test_indexed_data_give_the_numbers_of_an_array(entry, container, expected, tmp_path):
+def test_indexed_data_give_the_numbers_of_an_array(entry, container, expected, anew, tmp_path):
     data = INDEXED[container](X, tmp_path)
-    np.testing.assert_allclose(call(entry, tiny_vae(), data), expected(entry, False), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(call(entry, anew(), data), expected(entry, False), rtol=1e-6, atol=1e-6)
     if entry in ("fit", "evaluate", "validation"):
         for weight in (WEIGHTS, WEIGHTS[:, None].astype(np.float64), pd.Series(WEIGHTS)):
-            received = call(entry, tiny_vae(), data, weight)
+            received = call(entry, anew(), data, weight)
             np.testing.assert_allclose(received, expected(entry, True), rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("entry", [entry for entry in ENTRIES if entry != "monitor"])
-@pytest.mark.parametrize("container", BATCHED)
-def test_batches_give_the_numbers_of_an_array(entry, container, expected):
-    if (entry, container) == ("validation", "generator"):
-        pytest.skip("Keras would read a generator once, in the first epoch")
+@pytest.mark.parametrize(
+    ("entry", "container"),
+    [
+        (entry, container)
+        for entry in ENTRIES
+        for container in BATCHED
+        # a generator ends after one pass: Keras would validate in the first epoch alone
+        if (entry, container) != ("validation", "generator")
+    ],
+)
+def test_batches_give_the_numbers_of_an_array(entry, container, expected, anew):
     options = [None, WEIGHTS] if entry in ("fit", "evaluate", "validation") else [None]
     for weight in options:
         data = BATCHED[container](X, weight)
         received = (
-            np.concatenate([*logs_of_fit(vae := tiny_vae(), data).values(), vae.encode(X).ravel()])
+            np.concatenate([*logs_of_fit(vae := anew(), data).values(), vae.encode(X).ravel()])
             if entry == "fit"
-            else call(entry, tiny_vae(), data)
+            else call(entry, anew(), data)
         )
         np.testing.assert_allclose(received, expected(entry, weight is not None), rtol=1e-6, atol=1e-6)
 
@@ -143,12 +155,10 @@ def logs_of_fit(vae, data):
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float16, bool])
-def test_any_dtype(dtype, expected):
+def test_any_dtype(dtype, anew):
     data = (X > 0.5).astype(dtype)
-    received = call("fit", tiny_vae(likelihoods.Bernoulli((4,))), data)
-    np.testing.assert_allclose(
-        received, call("fit", tiny_vae(likelihoods.Bernoulli((4,))), data.astype(np.float32)), rtol=1e-6
-    )
+    received, expected = call("fit", anew(), data), call("fit", anew(), data.astype(np.float32))
+    np.testing.assert_allclose(received, expected, rtol=1e-6)
 
 
 def test_decode_takes_what_encode_gives_in_any_container():
@@ -165,16 +175,21 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("fault", WRONG)
-@pytest.mark.parametrize("container", ["float32", "list", "data frame", "csr_matrix", *BATCHED])
+@pytest.mark.parametrize(
+    ("fault", "container"),
+    [
+        (fault, container)
+        for fault in WRONG
+        for container in ("float32", "list", "data frame", "csr_matrix", *BATCHED)
+        if (fault, container) not in {("no examples", "list"), ("no examples", "generator")}  # no shape, no batch
+    ],
+)
 @pytest.mark.parametrize("entry", ["fit", "evaluate", "validation", "encode"])
-def test_what_is_wrong_is_refused_alike(fault, container, entry, tmp_path):
+def test_what_is_wrong_is_refused_alike(fault, container, entry, anew, tmp_path):
     data, message = WRONG[fault]
-    if fault == "no examples" and container in ("list", "csr_matrix"):
-        pytest.skip("an empty list has no second axis, and scipy's index arrays no rows to read")
     made = (INDEXED | BATCHED)[container](data, None if container in BATCHED else tmp_path)
     with pytest.raises(ValueError, match=message):
-        call(entry, tiny_vae(), made)
+        call(entry, anew(), made)
 
 
 @pytest.mark.parametrize("container", ["float32", "data frame", "csr_matrix", "list", *BATCHED])
@@ -192,13 +207,13 @@ def test_grey_levels_for_a_bernoulli_are_reported_whatever_the_container(contain
         (np.ones(N - 1), "96 and 95"),
         (-np.ones(N), "at least 0"),
         (np.full(N, np.nan), "finite"),
-        (1.0, r"shape \[\]"),
+        (1.0, "sample_weight"),
     ],
 )
-def test_other_weights_are_refused(weight, message):
+def test_other_weights_are_refused(weight, message, anew):
     for entry in ("fit", "evaluate", "validation"):
-        with pytest.raises(ValueError, match=message):
-            call(entry, tiny_vae(), X, weight)
+        with pytest.raises((TypeError, ValueError), match=message):
+            call(entry, anew(), X, weight)
 
 
 def test_weights_of_another_shape_in_a_dataset_are_refused():
@@ -225,22 +240,22 @@ def test_weights_of_another_shape_in_a_dataset_are_refused():
     ],
     ids=lambda data: type(data).__name__,
 )
-def test_what_are_no_numbers_is_refused_by_name(data):
+def test_what_are_no_numbers_is_refused_by_name(data, anew):
     for entry in (lambda vae: vae.fit(data, verbose=0), lambda vae: vae.encode(data)):
         with pytest.raises((TypeError, ValueError), match=r"expected .* received"):
-            entry(tiny_vae())
+            entry(anew())
 
 
-def test_a_dataset_without_end():
+def test_a_dataset_without_end(anew):
     forever = tf.data.Dataset.from_tensor_slices(X).batch(BATCH).repeat()
-    vae = tiny_vae()
+    vae = anew()
     vae.fit(forever, steps_per_epoch=3, verbose=0)
     for entry in (vae.encode, vae.reconstruct, lambda data: evaluation.elbo(vae, data)):
         with pytest.raises(ValueError, match="repeats for ever"):
             entry(forever)
 
 
-def test_a_dataset_is_not_looked_at_ahead():
+def test_a_dataset_is_not_looked_at_ahead(anew):
     """A pass over a dataset with a state of its own sees every batch once."""
     taken = []
 
@@ -250,37 +265,34 @@ def test_a_dataset_is_not_looked_at_ahead():
             yield X[start : start + BATCH]
 
     spec = tf.TensorSpec((None, 4), tf.float32)
-    tiny_vae().fit(tf.data.Dataset.from_generator(batches, output_signature=spec), verbose=0)
+    anew().fit(tf.data.Dataset.from_generator(batches, output_signature=spec), verbose=0)
     assert taken == list(range(0, N, BATCH))
 
 
-def test_a_generator_loses_no_batch():
+def test_a_generator_loses_no_batch(anew):
     batches = iter([X[:BATCH], X[BATCH : 2 * BATCH], X[2 * BATCH :]])
-    expected = tiny_vae()
-    expected.fit(X, batch_size=BATCH, shuffle=False, verbose=0)
-    vae = tiny_vae()
-    vae.fit(batches, steps_per_epoch=3, verbose=0)
-    np.testing.assert_allclose(vae.encode(X), expected.encode(X), rtol=1e-6)
+    anew().fit(X, batch_size=BATCH, shuffle=False, verbose=0)
+    expected = anew.vae.encode(X)
+    anew().fit(batches, steps_per_epoch=3, verbose=0)
+    np.testing.assert_allclose(anew.vae.encode(X), expected, rtol=1e-6)
 
 
-def test_validation_data_win_over_a_split_as_in_keras():
-    vae = tiny_vae()
-    logs = vae.fit(X, validation_data=X[:10], validation_split=0.5, verbose=0).history
-    other = tiny_vae()
-    other.fit(X, verbose=0)
-    assert logs["val_loss"][0] == pytest.approx(other.evaluate(X[:10], verbose=0)[0], rel=1e-6)
+def test_validation_data_win_over_a_split_as_in_keras(anew):
+    logs = anew().fit(X, validation_data=X[:10], validation_split=0.5, verbose=0).history
+    anew().fit(X, verbose=0)
+    assert logs["val_loss"][0] == pytest.approx(anew.vae.evaluate(X[:10], verbose=0)[0], rel=1e-6)
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.0, 1.5, "half", 0.999])
-def test_a_split_that_is_none_is_refused(share):
+def test_a_split_that_is_none_is_refused(share, anew):
     with pytest.raises(ValueError, match="validation_split"):
-        tiny_vae().fit(X, validation_split=share, verbose=0)
+        anew().fit(X, validation_split=share, verbose=0)
 
 
 @pytest.mark.parametrize("container", BATCHED)
-def test_a_split_of_batches_is_refused(container):
+def test_a_split_of_batches_is_refused(container, anew):
     with pytest.raises(ValueError, match="validation_split: expected data that can be indexed"):
-        tiny_vae().fit(BATCHED[container](X, None), validation_split=0.5, verbose=0)
+        anew().fit(BATCHED[container](X, None), validation_split=0.5, verbose=0)
 
 
 def test_a_single_column_is_taken_as_keras_does():
