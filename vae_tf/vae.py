@@ -317,6 +317,13 @@ class VAE(TrainedModel):
         """
         storage.save(self, filepath, overwrite, save_format, kwargs)
 
+    def check_callbacks(self, callbacks: list[keras.callbacks.Callback]) -> None:
+        """Refuses, before the first step, a `ModelCheckpoint` of a file that cannot hold the model."""
+        for callback in callbacks:
+            if isinstance(callback, keras.callbacks.ModelCheckpoint):
+                check = storage.check_weights_path if callback.save_weights_only else storage.check_path
+                check(callback.filepath)
+
     def save_weights(
         self, filepath: Any, overwrite: bool = True, save_format: str | None = None, options: Any = None
     ) -> None:

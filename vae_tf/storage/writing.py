@@ -46,6 +46,32 @@ def check_path(filepath: Any, save_format: str | None = None) -> str:
     )
 
 
+def check_weights_path(filepath: Any, save_format: str | None = None) -> str:
+    """The path as text, where weights alone can be saved under it: a `.weights.h5` file or a TensorFlow checkpoint.
+
+    Args:
+        filepath: Path of the file, or of the checkpoint without ending.
+        save_format: The format that the caller asked for; None goes by the path.
+
+    Raises:
+        ValueError: For any other path, and a format that is not that of the path.
+    """
+    path = _text(filepath)
+    to_hdf5 = path.endswith(_WEIGHTS) and save_format in (None, "h5", "hdf5")
+    checkpoint = not path.endswith((".h5", ".hdf5", _KERAS)) and save_format in (None, "tf", "tensorflow")
+    if not (to_hdf5 or checkpoint):
+        named = "" if save_format is None else f" with save_format={save_format!r}"
+        raise ValueError(
+            _checks.problem(
+                "Saving the weights of a VAE",
+                expected="a path that ends in .weights.h5, or the path of a TensorFlow checkpoint, without ending",
+                received=f"{path!r}{named}, a format that loses weights",
+                remedy=f"Call vae.save_weights({_stem(path) + _WEIGHTS!r}).",
+            )
+        )
+    return path
+
+
 def save(model: keras.Model, filepath: Any, overwrite: bool, save_format: str | None, others: dict[str, Any]) -> None:
     """Writes a `.keras` file beside its place, looks at it as `vae_tf.load` will, and then puts it there.
 
@@ -67,21 +93,9 @@ def save_weights(
 
     See `VAE.save_weights` for the arguments.
     """
-    path = _text(filepath)
-    to_hdf5 = path.endswith(_WEIGHTS) and save_format in (None, "h5", "hdf5")
-    checkpoint = not path.endswith((".h5", ".hdf5", _KERAS)) and save_format in (None, "tf", "tensorflow")
-    if not (to_hdf5 or checkpoint):
-        named = "" if save_format is None else f" with save_format={save_format!r}"
-        raise ValueError(
-            _checks.problem(
-                "Saving the weights of a VAE",
-                expected="a path that ends in .weights.h5, or the path of a TensorFlow checkpoint, without ending",
-                received=f"{path!r}{named}, a format that loses weights",
-                remedy=f"Call vae.save_weights({_stem(path) + _WEIGHTS!r}).",
-            )
-        )
+    path = check_weights_path(filepath, save_format)
     check_weights(model, f"Weights to be saved as {path}")
-    if checkpoint:
+    if not path.endswith(_WEIGHTS):
         keras.Model.save_weights(model, path, overwrite=overwrite, save_format="tf", **others)
         return
     _refuse_others(others)

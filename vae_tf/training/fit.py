@@ -129,12 +129,14 @@ class FittedModel(keras.Model, abc.ABC):
         steps = _steps_of_a_pass(data, batch_size) if steps_per_epoch is None else steps_per_epoch
         self.plan(steps, epochs - initial_epoch)
         fed, given = self._fed(data, batch_size, shuffle, steps_per_epoch)
+        watching = arranged(callbacks, self.objective)
+        self.check_callbacks(watching)
         with _one_line(self.impossible, data, validation):
             return super().fit(
                 fed,
                 epochs=epochs,
                 initial_epoch=initial_epoch,
-                callbacks=arranged(callbacks, self.objective),
+                callbacks=watching,
                 validation_data=_in_order(validation, validation_batch_size or batch_size),
                 **given,
                 **kwargs,
@@ -193,6 +195,9 @@ class FittedModel(keras.Model, abc.ABC):
     def predict_on_batch(self, x: Any) -> np.ndarray:
         """As `keras.Model.predict_on_batch`; see `predict`."""
         return super().predict_on_batch(self.adapter.inputs(x)[:])  # type: ignore[index]
+
+    def check_callbacks(self, callbacks: list[keras.callbacks.Callback]) -> None:
+        """Refuses, before the first step, callbacks that would fail after an epoch."""
 
     def adopt_steps(self) -> None:
         """Takes the number of steps from the optimizer, for a model of a file that did not hold it."""
