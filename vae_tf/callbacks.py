@@ -124,7 +124,9 @@ class CollapseMonitor(keras.callbacks.Callback):
     def on_train_begin(self, logs: Any = None) -> None:
         """Refuses a model that is not a VAE, and data it cannot take."""
         _check_model(self, "Latents are those of a VAE.")
-        self._last, self._examples = {}, self.model.adapter.examples(self.x, at_least=2)
+        if self._examples is None:  # a generator can be read once
+            self._examples = self.model.adapter.examples(self.x, at_least=2)
+        self._last = {}
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Adds the quantities to `logs`."""

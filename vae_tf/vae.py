@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -24,6 +23,7 @@ __all__ = ["VAE"]
 
 _PARTS = ("encoder", "decoder", "prior", "objective")
 _CHUNK = 256
+_CLOCK = ("steps_done", "steps_per_epoch", "step_before", "epochs_before")
 _EXAMPLES = {"posterior": "posteriors.DiagonalNormal(8)", "likelihood": "likelihoods.Gaussian((28, 28, 1))"}
 
 
@@ -87,15 +87,11 @@ class VAE(TrainedModel):
                 )
             )
         self.prior.attach(encoder, self.posterior)
-        state = self.objective.initial_state()
-        if any(schedule.unit == "epochs" for schedule in self.objective.schedules().values()):
-            state |= {"steps_per_epoch": 1.0, "step_before": 0.0, "epochs_before": 0.0}
         self.objective_state = {
             name: self.add_weight(name, (), initializer=keras.initializers.Constant(value), trainable=False)
-            for name, value in state.items()
+            for name, value in self.objective.initial_state().items()
         }
-        steps = tf.Variable(0, trainable=False, dtype=tf.int64, name="steps_done")
-        self.counter = tf.train.Checkpoint(steps_done=steps)  # checkpoints hold it; a restored weight does not move it
+        self.clock = _clock()
         self.built = True
 
     def _check_parts(self) -> None:
@@ -155,11 +151,6 @@ class VAE(TrainedModel):
         shape = tuple(self.encoder.input_shape[1:]) if known else None
         return Adapter(self.event_shape, shape, self.likelihood.check_data)
 
-    @property
-    def steps_done(self) -> tf.Variable:
-        """Steps of training so far, whatever the optimizer has counted."""
-        return self.counter.steps_done
-
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tfd.Distribution:
         """p(x|z) for one draw z ~ q(z|x): batch shape [B], event shape `E`."""
         p = self.decoder(self.encoder(inputs, training=training).sample(), training=training)
@@ -202,8 +193,16 @@ class VAE(TrainedModel):
         """E[x|z] at the posterior mean z = E[z|x], `[n, *E]`: nothing is drawn, as in `predict`. See `encode`."""
         return self._in_batches(self._compiled["reconstruct"], self.adapter.inputs(x), batch_size)
 
-    @functools.cached_property
+    @property
     def _compiled(self) -> dict[str, Callable[[tf.Tensor], tf.Tensor]]:
+        """Compiled functions by name, made anew for a copy of the model and for other networks."""
+        owners = tuple(map(id, (self, self.encoder, self.decoder)))
+        made = self.__dict__.get("_made")
+        if made is None or made[0] != owners:
+            made = self.__dict__["_made"] = (owners, self._functions())
+        return made[1]
+
+    def _functions(self) -> dict[str, Callable[[tf.Tensor], tf.Tensor]]:
         functions = {
             "encode": lambda x: self.encoder(x, training=False).mean(),
             "decode": lambda z: self.decoder(z, training=False).mean(),
@@ -245,7 +244,7 @@ class VAE(TrainedModel):
             x: Data `[n, *E]` that can be indexed.
             y: Data to be scored where they are not x (denoising).
             sample_weight: Weights of the examples, `[n]`.
-            num_samples: Draws of z for each example; at least those of the objective are taken.
+            num_samples: Draws of z for each example, rounded up to a multiple of those of the objective.
             batch_size: Examples at a time; the result does not depend on it.
             seed: Seed of the draws.
 
@@ -254,16 +253,18 @@ class VAE(TrainedModel):
             ValueError: For data that the VAE cannot take, and a likelihood without a scale to set.
         """
         rows = self.adapter.rows(x, y, sample_weight)
-        count = max(_checks.positive_int("num_samples", num_samples), self.objective.num_samples)
+        draws = self.objective.num_samples
+        repeats = -(-_checks.positive_int("num_samples", num_samples) // draws)
         size = _checks.positive_int("batch_size", batch_size)
 
         def one_pass() -> Iterator[tuple[tfd.Distribution, tf.Tensor, tf.Tensor | None]]:
             rng = np.random.default_rng(_checks.seed(seed))
             for start in range(0, len(rows), size):
                 x, target, weight = self._inputs(rows.batch(slice(start, start + size)))
-                noise = rng.standard_normal((len(x), count, self.latent_dim), dtype=np.float32)
-                terms, p = bound(self, x, tf.convert_to_tensor(noise.swapaxes(0, 1)), target=target, weight=weight)
-                yield p, repeated(target, count), draw_weights(self.objective, terms.log_weights, weight)
+                noise = rng.standard_normal((len(x), repeats, draws, self.latent_dim), dtype=np.float32)
+                for part in tf.unstack(noise.transpose(1, 2, 0, 3)):
+                    terms, p = bound(self, x, part, target=target, weight=weight)
+                    yield p, repeated(target, draws), draw_weights(self.objective, terms.log_weights, weight)
 
         self.likelihood.calibrate(one_pass, weights_follow_scale=self.objective.weighs_draws)
 
@@ -368,23 +369,49 @@ class VAE(TrainedModel):
         """Nothing to do: the parts are built already."""
 
     def save_own_variables(self, store: Any) -> None:
-        """The objective's state and the count of steps."""
+        """The objective's state, and the count of steps and epochs."""
         self.adopt_steps()
         super().save_own_variables(store)
-        store["steps_done"] = self.steps_done.numpy()
+        for name in _CLOCK:
+            store[name] = getattr(self.clock, name).numpy()
 
     def load_own_variables(self, store: Any) -> None:
-        """See save_own_variables; files of version 0.1 have no count of steps, which is then the optimizer's."""
+        """See save_own_variables; in files of version 0.1 the count of steps is the optimizer's."""
+        own = {name: store[name] for name in store if name not in _CLOCK}
         self._steps_unknown = "steps_done" not in store
-        if not self._steps_unknown:
-            self.steps_done.assign(np.asarray(store["steps_done"]))
-        super().load_own_variables({name: store[name] for name in store if name != "steps_done"})
+        kept = {name: store[name] for name in store if name in _CLOCK}
+        if self._steps_unknown:  # where schedules went by epochs, the last three weights were the count of epochs
+            count, first = len(self.objective_state), len(own) - len(_CLOCK[1:])
+            kept = {name: own.pop(str(first + i)) for i, name in enumerate(_CLOCK[1:])} if first == count else {}
+        for name, value in kept.items():
+            getattr(self.clock, name).assign(np.asarray(value))
+        super().load_own_variables(own)
+
+    def load_weights(self, filepath: Any, *args: Any, **kwargs: Any) -> Any:
+        """As `keras.Model.load_weights`; the optimizer of a compiled model takes its state, too."""
+        self._build_optimizer()
+        return super().load_weights(filepath, *args, **kwargs)
+
+    def _build_optimizer(self) -> None:
+        if isinstance(self.optimizer, keras.optimizers.Optimizer):  # those of before Keras 2.11 make their own slots
+            self.optimizer.build(self.trainable_variables)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles as the saved model was, and makes the optimizer's slots, for their saved values."""
         self.compile(**keras.saving.deserialize_keras_object(config))
-        if isinstance(self.optimizer, keras.optimizers.Optimizer):  # those of before Keras 2.11 make their own
-            self.optimizer.build(self.trainable_variables)
+        self._build_optimizer()
+
+
+def _clock() -> tf.train.Checkpoint:
+    """The count of steps and epochs: saved with the model, but no weights, so that `set_weights` turns no time back.
+
+    Epochs are counted from the last call of `fit` that changed their length.
+    """
+    variables = {name: tf.Variable(0.0, trainable=False, name=name) for name in _CLOCK[1:]}
+    variables["steps_per_epoch"].assign(1.0)
+    return tf.train.Checkpoint(
+        steps_done=tf.Variable(0, trainable=False, dtype=tf.int64, name="steps_done"), **variables
+    )
 
 
 def _only_layer(name: str, model: keras.Model, kind: type) -> Any:

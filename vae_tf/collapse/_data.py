@@ -15,7 +15,7 @@ from vae_tf.vae import VAE
 
 
 def examples(vae: VAE, x: Any, *, at_least: int = 1) -> Table:
-    """`x` as an array `[n, *E]`, or a ValueError if the VAE cannot take it or there are too few examples."""
+    """`x` as a table `[n, *E]`, or a ValueError if the VAE cannot take it or there are too few examples."""
     return vae.adapter.examples(x, at_least=at_least)
 
 

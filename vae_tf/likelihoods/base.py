@@ -111,7 +111,8 @@ class Likelihood(DistributionLayer):
         """
         if not self.trainable:
             return p
-        self.update_count.assign_add(1.0)
+        with tf.control_dependencies([x]):  # not where the data end; a batch without weight counts nothing
+            self.update_count.assign_add(1.0 if weight is None else tf.cast(tf.reduce_sum(weight) > 0, tf.float32))
         return self.refit(p, x, x - tf.stop_gradient(self.center(p)), weight)
 
     def refit(
@@ -134,7 +135,7 @@ class Likelihood(DistributionLayer):
 
     def average(self, statistic: tf.Variable, value: tf.Tensor) -> None:
         """Moves a running statistic towards its value in the present batch; what is not finite moves nothing."""
-        rate = tf.maximum(1.0 / self.update_count, 1.0 - self.decay)
+        rate = tf.maximum(1.0 / tf.maximum(self.update_count, 1.0), 1.0 - self.decay)
         statistic.assign_add(tf.where(tf.math.is_finite(value), rate * (value - statistic), tf.zeros_like(statistic)))
 
     def calibrate(self, batches: Batches, *, weights_follow_scale: bool = False) -> None:

@@ -41,10 +41,12 @@ def fit(
         callbacks: Keras callbacks, as for `fit`.
     """
     epochs = -(-steps // steps_per_epoch)
+    vae.adopt_steps()
     vae.plan(steps_per_epoch, epochs)
     if isinstance(vae.optimizer, keras.optimizers.Optimizer):  # optimizers older than Keras 2.11 build themselves
         vae.optimizer.build(vae.trainable_variables)
     callbacks = arranged(callbacks, vae.objective)
+    vae.check_callbacks(callbacks)
     callbacks = keras.callbacks.CallbackList(callbacks, add_history=True, model=vae, epochs=epochs, verbose=0)
     trained = _trained(vae, train_encoder)
     vae.decoder.layers[0].bias.assign(mean)

@@ -14,7 +14,7 @@ import tf_keras as keras
 from tqdm import tqdm
 
 from vae_tf import _checks
-from vae_tf.objectives import Objective
+from vae_tf.objectives import Objective, Progress
 from vae_tf.training.finite import check_weights
 from vae_tf.training.logs import RISING
 
@@ -37,6 +37,17 @@ def arranged(callbacks: Any, objective: Objective) -> list[keras.callbacks.Callb
         callbacks: A callback, or a list, tuple or other iterable of them, or a `keras.callbacks.CallbackList`; None.
         objective: Objective that is trained: where it changes during training, its loss is nothing to watch.
     """
+    given = as_list(callbacks)
+    for callback in given:
+        _aim(callback)
+    _warn_of_moving_loss(given, objective)
+    ordered = sorted(given, key=lambda callback: not getattr(callback, "adds_logs", False))
+    line = [] if any(isinstance(callback, keras.callbacks.ProgbarLogger) for callback in given) else [EpochLine()]
+    return [Watch(), *ordered, *line]
+
+
+def as_list(callbacks: Any) -> list[keras.callbacks.Callback]:
+    """Callbacks in any container as a list; a TypeError for what is none."""
     if isinstance(callbacks, keras.callbacks.CallbackList):
         callbacks = callbacks.callbacks
     elif isinstance(callbacks, keras.callbacks.Callback):
@@ -47,11 +58,7 @@ def arranged(callbacks: Any, objective: Objective) -> list[keras.callbacks.Callb
             remedy = "Pass a list of instances, such as [vae_tf.callbacks.MSEEquivalence()]."
             expected, received = "callbacks of tf_keras", f"{callback!r:.100}"
             raise TypeError(_checks.problem("callbacks", expected=expected, received=received, remedy=remedy))
-        _aim(callback)
-    _warn_of_moving_loss(given, [*objective.schedules(), *objective.initial_state()])
-    ordered = sorted(given, key=lambda callback: not getattr(callback, "adds_logs", False))
-    line = [] if any(isinstance(callback, keras.callbacks.ProgbarLogger) for callback in given) else [EpochLine()]
-    return [Watch(), *ordered, *line]
+    return given
 
 
 def _aim(callback: keras.callbacks.Callback) -> None:
@@ -68,10 +75,12 @@ def _aim(callback: keras.callbacks.Callback) -> None:
             callback.best = -np.inf
 
 
-def _warn_of_moving_loss(callbacks: Iterable[keras.callbacks.Callback], moving: list[str]) -> None:
+def _warn_of_moving_loss(callbacks: Iterable[keras.callbacks.Callback], objective: Objective) -> None:
+    moving = sorted(objective.logs(Progress(state=objective.initial_state())))
     for callback in callbacks:
         monitor = getattr(callback, "monitor", None)
-        if moving and isinstance(callback, _MONITORS) and monitor in ("loss", "val_loss"):
+        watches = isinstance(callback, _MONITORS) and getattr(callback, "save_best_only", True)
+        if moving and watches and monitor in ("loss", "val_loss"):
             better = monitor.replace("loss", "elbo")
             warnings.warn(
                 f"{type(callback).__name__} watches {monitor}, which is another objective in each epoch, since "

@@ -14,10 +14,12 @@ import tf_keras as keras
 
 from vae_tf import _checks
 from vae_tf.data.adapter import Adapter, Rows, Stream, Table
+from vae_tf.data.streams import is_stream
+from vae_tf.data.tables import WEIGHTS_FAULT
 from vae_tf.likelihoods import Likelihood
 from vae_tf.objectives import Objective, Progress, negative_log_prob
 from vae_tf.training import batches
-from vae_tf.training.epochs import arranged
+from vae_tf.training.epochs import Watch, arranged, as_list
 
 _BATCH = 32  # as in Keras
 
@@ -27,8 +29,13 @@ class FittedModel(keras.Model, abc.ABC):
 
     objective: Objective
     objective_state: dict[str, tf.Variable]
-    steps_done: tf.Variable
+    clock: tf.train.Checkpoint
     seed: int
+
+    @property
+    def steps_done(self) -> tf.Variable:
+        """Steps of training so far, whatever the optimizer has counted."""
+        return self.clock.steps_done
 
     @property
     @abc.abstractmethod
@@ -48,11 +55,9 @@ class FittedModel(keras.Model, abc.ABC):
     @property
     def progress(self) -> Progress:
         """The point that training has reached: steps, epochs, and the objective's state."""
-        step = tf.cast(self.steps_done, tf.float32)
-        state, epoch = self.objective_state, 0.0
-        if "steps_per_epoch" in state:  # see plan
-            epoch = state["epochs_before"] + (step - state["step_before"]) / state["steps_per_epoch"]
-        return Progress(step, epoch, state)
+        step, clock = tf.cast(self.steps_done, tf.float32), self.clock
+        epoch = clock.epochs_before + (step - clock.step_before) / clock.steps_per_epoch
+        return Progress(step, epoch, self.objective_state)
 
     def compile(self, optimizer: Any = "adam", loss: Any = None, **kwargs: Any) -> None:
         """As `keras.Model.compile`, with `-p.log_prob(x)` as the default loss.
@@ -107,8 +112,9 @@ class FittedModel(keras.Model, abc.ABC):
         batch at a time and shuffled by (seed, epoch). A `tf.data.Dataset`, a `keras.utils.Sequence` or a generator of
         batches `x`, `(x, y)` or `(x, y, sample_weight)` comes in its own order.
 
-        With `sample_weight` every log is a weighted mean, sum(w t) / sum(w), and so is an optimal sigma; the gradient
-        is that of sum(w t) / B over the batch, as in Keras.
+        With `sample_weight` every log is a weighted mean, sum(w t) / sum(w), and so are the residuals of a batch from
+        which an optimal sigma is averaged (over batches, which count alike; `calibrate` weighs all examples). The
+        gradient is that of sum(w t) / B over the batch, as in Keras.
 
         Callbacks that add to the logs run before those that write them. A callback of Keras that watches `val_elbo`, or
         another log that rises, looks for its largest value.
@@ -123,7 +129,9 @@ class FittedModel(keras.Model, abc.ABC):
         self._refuse_class_weight(class_weight)
         self.adopt_steps()
         data = self.adapter.open(x, y, sample_weight)
-        validation = None if validation_data is None else self.adapter.unpacked(validation_data)
+        validation = None
+        if validation_data is not None:
+            validation = self.adapter.validation(validation_data, kwargs.get("validation_steps"))
         if validation is None and validation_split:
             data, validation = self._split(data, validation_split)
         steps = _steps_of_a_pass(data, batch_size) if steps_per_epoch is None else steps_per_epoch
@@ -149,6 +157,8 @@ class FittedModel(keras.Model, abc.ABC):
         batch_size: int | None = None,
         verbose: Any = "auto",
         sample_weight: Any = None,
+        *,
+        callbacks: Any = None,
         **kwargs: Any,
     ) -> Any:
         """As `keras.Model.evaluate`: loss, distortion, rate and elbo in nats per example, from one draw of z.
@@ -160,11 +170,13 @@ class FittedModel(keras.Model, abc.ABC):
             ValueError: As `fit`.
         """
         if kwargs.get("_use_cached_eval_dataset"):  # from within fit, which has judged them
-            return super().evaluate(x, y, batch_size, verbose, sample_weight, **kwargs)
+            return super().evaluate(x, y, batch_size, verbose, sample_weight, callbacks=callbacks, **kwargs)
         self.adopt_steps()
         data = self.adapter.open(x, y, sample_weight)
         with _one_line(self.impossible, data):
-            return super().evaluate(_in_order(data, batch_size), verbose=verbose, **kwargs)
+            return super().evaluate(
+                _in_order(data, batch_size), verbose=verbose, callbacks=[Watch(), *as_list(callbacks)], **kwargs
+            )
 
     def predict(self, x: Any, batch_size: int | None = None, **kwargs: Any) -> np.ndarray:
         """As `keras.Model.predict`: E[x|z] at the posterior mean z = E[z|x], `[n, *E]`; nothing is drawn.
@@ -173,10 +185,10 @@ class FittedModel(keras.Model, abc.ABC):
             TypeError: As `fit`.
             ValueError: For data of the wrong shape, or that are not finite.
         """
-        inputs = self.adapter.inputs(x)
-        if isinstance(inputs, Table):
-            return super().predict(batches.in_order(Rows(inputs), batch_size or _BATCH), **kwargs)
-        return super().predict(inputs, batch_size, **kwargs)
+        if is_stream(x):
+            return super().predict(self.adapter.input_batches(x), batch_size, **kwargs)
+        inputs = self.adapter.table(x)
+        return super().predict(batches.in_order(Rows(inputs), _size(inputs, batch_size)), **kwargs)
 
     def train_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: None = None, **kwargs: Any
@@ -194,7 +206,7 @@ class FittedModel(keras.Model, abc.ABC):
 
     def predict_on_batch(self, x: Any) -> np.ndarray:
         """As `keras.Model.predict_on_batch`; see `predict`."""
-        return super().predict_on_batch(self.adapter.inputs(x)[:])  # type: ignore[index]
+        return super().predict_on_batch(self.adapter.table(x)[:])
 
     def check_callbacks(self, callbacks: list[keras.callbacks.Callback]) -> None:
         """Refuses, before the first step, callbacks that would fail after an epoch."""
@@ -217,13 +229,10 @@ class FittedModel(keras.Model, abc.ABC):
         if isinstance(data, Stream):
             sequence = {"shuffle": shuffle} if isinstance(data.batches, keras.utils.Sequence) else {}
             return data.batches, {"batch_size": batch_size, "steps_per_epoch": steps_per_epoch, **sequence}
-        size = _size(data, batch_size)
-        if not shuffle:
-            return batches.in_order(data, size), {"steps_per_epoch": steps_per_epoch}
-        return self._shuffled(data, size, steps_per_epoch), {}
+        return self._epochs(data, _size(data, batch_size), shuffle, steps_per_epoch), {}
 
-    def _shuffled(self, rows: Rows, batch_size: int, steps_per_epoch: int | None) -> tf.data.Dataset:
-        """Batches in an order given by (seed, epoch), an epoch being so many optimizer steps."""
+    def _epochs(self, rows: Rows, batch_size: int, shuffle: bool, steps_per_epoch: int | None) -> tf.data.Dataset:
+        """Batches in their order, or in one given by (seed, epoch), an epoch being so many optimizer steps."""
         available = -(-len(rows) // batch_size)
         steps = available if steps_per_epoch is None else _checks.positive_int("steps_per_epoch", steps_per_epoch)
         if steps > available:
@@ -231,12 +240,18 @@ class FittedModel(keras.Model, abc.ABC):
             remedy = "Leave it out, or raise epochs instead."
             raise ValueError(_checks.problem("steps_per_epoch", expected=expected, received=str(steps), remedy=remedy))
         epoch = lambda: int(self.steps_done.numpy()) // steps  # noqa: E731
+        if not shuffle:
+            return batches.in_order(rows, batch_size).take(steps)
         return batches.shuffled(rows, batch_size, seed=self.seed, epoch=epoch).take(steps)
 
     def _on_batch(self, of_keras: Any, x: Any, y: Any, sample_weight: Any, **kwargs: Any) -> Any:
         batch = self.adapter.rows(x, y, sample_weight).batch(slice(None))
         with _one_line(self.impossible):
-            return of_keras(*batch, **kwargs)
+            result = of_keras(*batch, **kwargs)
+        loss = next(iter(result.values())) if isinstance(result, dict) else np.ravel(result)[0]
+        if not np.isfinite(loss):  # a step that XLA compiled does not check it
+            raise ValueError(self.impossible)
+        return result
 
     # --- what is refused -------------------------------------------------------------------------------
 
@@ -290,8 +305,6 @@ class FittedModel(keras.Model, abc.ABC):
             epochs: Epochs that are about to be trained.
         """
         schedules = self.objective.schedules()
-        if not schedules:
-            return
         by_epoch = [name for name, schedule in schedules.items() if schedule.unit == "epochs"]
         if steps is None and by_epoch:
             raise ValueError(
@@ -305,10 +318,10 @@ class FittedModel(keras.Model, abc.ABC):
         if steps is None:
             return
         now = self.progress
-        if by_epoch and float(self.objective_state["steps_per_epoch"]) != steps:
-            state = {"epochs_before": now.epoch, "step_before": now.step, "steps_per_epoch": float(steps)}
-            for name, value in state.items():
-                self.objective_state[name].assign(value)
+        if float(self.clock.steps_per_epoch) != steps:
+            self.clock.epochs_before.assign(now.epoch)
+            self.clock.step_before.assign(now.step)
+            self.clock.steps_per_epoch.assign(steps)
         end = Progress(float(now.step) + epochs * steps, float(now.epoch) + epochs)
         for name, schedule in schedules.items():
             done = end.step if schedule.unit == "steps" else end.epoch
@@ -329,7 +342,7 @@ def unpack(data: Any) -> tuple[Any, Any, Any]:
     return x, x if target is None else target, weight
 
 
-def _size(rows: Rows, batch_size: int | None) -> int:
+def _size(rows: Rows | Table, batch_size: int | None) -> int:
     return min(_BATCH if batch_size is None else _checks.positive_int("batch_size", batch_size), len(rows))
 
 
@@ -353,6 +366,7 @@ def _one_line(impossible: str, *sources: Rows | Stream | None) -> Iterator[None]
         for source in sources:
             if isinstance(source, Stream) and source.faults:
                 raise source.faults[0] from None
-        if impossible in str(error):
-            raise ValueError(impossible) from None
+        for fault in (impossible, WEIGHTS_FAULT):
+            if fault in str(error):
+                raise ValueError(fault) from None
         raise

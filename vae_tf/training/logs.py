@@ -39,7 +39,7 @@ class Latest(_Unsaved):
         self.value.assign(tf.cast(value, self.value.dtype))
 
     def result(self) -> tf.Tensor:
-        """The value of the last step."""
+        """The value after the last step."""
         return tf.identity(self.value)
 
 

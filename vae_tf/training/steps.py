@@ -11,6 +11,7 @@ from tensorflow_probability import distributions as tfd
 
 from vae_tf import _checks
 from vae_tf.bound import bound, repeated
+from vae_tf.data.tables import WEIGHTS_FAULT, not_one_each
 from vae_tf.objectives import Terms
 from vae_tf.training.fit import FittedModel, unpack
 from vae_tf.training.logs import Logs
@@ -42,7 +43,8 @@ class TrainedModel(FittedModel, abc.ABC):
             fast_on_cpu(self.optimizer),
         ):  # no weight changes before it is read
             self.optimizer.minimize(total, self.trainable_variables, tape=tape)
-        self.steps_done.assign_add(1)
+        with tf.control_dependencies([total]):  # not where the data end
+            self.steps_done.assign_add(1)
         logs = self._record(loss, terms, target, p) | self.logs.latest(**self.objective.logs(self.progress))
         for name, value in self.objective.update(terms, self.objective_state).items():
             self.objective_state[name].assign(value)
@@ -101,7 +103,12 @@ class TrainedModel(FittedModel, abc.ABC):
         dtype = self.likelihood.compute_dtype
         x, target, weight = unpack(data)
         self.adapter.check_shape(target.shape)
-        return tf.cast(x, dtype), tf.cast(target, dtype), None if weight is None else _one_each(tf.cast(weight, dtype))
+        if weight is not None:
+            weight = _one_each(tf.cast(weight, dtype), tf.shape(x)[0])
+        known = self.adapter.input_shape
+        x = tf.ensure_shape(tf.cast(x, dtype), None if known is None else (None, *known))
+        target = tf.ensure_shape(tf.cast(target, dtype), (None, *self.event_shape))
+        return x, target, weight
 
 
 def seed_pair(*numbers: Any) -> tf.Tensor:
@@ -109,15 +116,12 @@ def seed_pair(*numbers: Any) -> tf.Tensor:
     return tf.stack([tf.cast(number, tf.int32) for number in numbers])
 
 
-def _one_each(weight: tf.Tensor) -> tf.Tensor:
-    """Weights `[B]` or `[B, 1]` as `[B]`."""
+def _one_each(weight: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+    """Weights `[B]` or `[B, 1]` as `[B]`, once it is certain that they are weights."""
     if not any(weight.shape.is_compatible_with(shape) for shape in ((None,), (None, 1))):
-        raise ValueError(
-            _checks.problem(
-                "sample_weight",
-                expected="one weight for each example, shape [B] or [B, 1]",
-                received=f"shape {weight.shape}",
-                remedy="A weight for each dimension has no meaning here: the likelihood's scale weighs the dimensions.",
-            )
-        )
-    return tf.reshape(weight, [-1])
+        raise not_one_each("[B]", weight.shape)
+    weight = tf.reshape(weight, [-1])
+    sound = tf.reduce_all(tf.math.is_finite(weight) & (weight >= 0)) & (tf.size(weight) == count)
+    assertion = tf.debugging.Assert(sound, [WEIGHTS_FAULT])
+    with tf.control_dependencies([assertion] if assertion is not None else []):
+        return tf.identity(weight)

@@ -337,3 +337,61 @@ def test_no_warning_for_data_as_they_should_be():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         tiny_vae().fit(pd.DataFrame(X), verbose=0)
+
+
+class Loader:
+    """Batches that begin anew each time, as PyTorch's DataLoader has them."""
+
+    def __iter__(self):
+        return generator(X, None)
+
+
+def test_what_can_be_iterated_again_is_read_in_every_epoch(anew):
+    expected = anew().fit(X, batch_size=BATCH, shuffle=False, epochs=3, validation_data=X, verbose=0).history
+    received = anew().fit(Loader(), epochs=3, validation_data=Loader(), verbose=0).history
+    assert received["loss"] == pytest.approx(expected["loss"], rel=1e-6)
+    assert received["val_loss"] == pytest.approx(expected["val_loss"], rel=1e-6)
+
+
+def test_a_generator_to_validate_on_is_refused(anew):
+    with pytest.raises(ValueError, match="validation_data: expected data that can be read in every epoch"):
+        anew().fit(X, epochs=3, validation_data=generator(X, None), verbose=0)
+
+
+@pytest.mark.parametrize("parts", [2, 3])
+def test_targets_and_weights_are_not_dropped_in_silence(parts, anew):
+    data = tf.data.Dataset.from_tensor_slices((X + 1, X, WEIGHTS)[:parts]).batch(BATCH)
+    for score in (evaluation.elbo, collapse.active_units):
+        with pytest.raises(ValueError, match="batches of x alone, received targets or weights"):
+            score(anew(), data)
+
+
+def test_nullable_and_mixed_columns(anew):
+    frame = pd.DataFrame(X.round())
+    expected = anew().encode(frame)
+    for other in (frame.astype("Int64"), frame.astype("Float64"), frame.astype({0: bool})):
+        np.testing.assert_allclose(anew().encode(other), expected, rtol=1e-6)
+    missing = frame.astype("Float64")
+    missing.iloc[3, 1] = pd.NA
+    with pytest.raises(ValueError, match="1 values that are NaN or infinite"):
+        anew().fit(missing, verbose=0)
+    for words in (pd.Series(["a"] * N), pd.DataFrame({"a": ["b"] * N})):
+        with pytest.raises(TypeError, match=r"columns of other kinds: .*object"):
+            anew().fit(words, verbose=0)
+
+
+def test_a_dataset_of_unknown_rank(anew):
+    data = tf.data.Dataset.from_generator(lambda: generator(X, None), output_types=tf.float32)
+    expected = anew().fit(X, batch_size=BATCH, shuffle=False, verbose=0).history["loss"]
+    assert anew().fit(data, verbose=0).history["loss"] == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("element", [tf.ragged.constant([[1.0], [2.0, 3.0]]), tf.constant(["a", "b"])])
+def test_a_dataset_of_other_tensors(element, anew):
+    with pytest.raises((TypeError, ValueError), match=r"expected .* received"):
+        anew().fit(tf.data.Dataset.from_tensor_slices(element).batch(2), verbose=0)
+
+
+def test_weights_without_any_weight(anew):
+    with pytest.raises(ValueError, match="a weight above 0, received only 0"):
+        anew().evaluate(X, sample_weight=np.zeros(N), verbose=0)

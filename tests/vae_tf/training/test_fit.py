@@ -357,3 +357,98 @@ def test_several_replicas_are_refused_by_name():
     assert first.startswith("tf.distribute strategy: expected one replica, received MirroredStrategy of 2")
     assert second == first
     assert trained == "1"
+
+
+# --- streams, weights and time ----------------------------------------------------------------------------
+
+
+def test_the_end_of_a_stream_is_no_step():
+    """A dataset of unknown length, and a generator, train the model that an array trains, for three epochs."""
+    expected, received = tiny_vae(), tiny_vae()
+    known = tf.data.Dataset.from_tensor_slices(X).batch(32)
+    logs = expected.fit(known, epochs=3, verbose=0).history
+    of_unknown_length = known.filter(lambda batch: True)
+    assert received.fit(of_unknown_length, epochs=3, verbose=0).history == logs
+    assert int(received.steps_done) == int(received.optimizer.iterations) == 9
+    assert float(received.likelihood.scale) == float(expected.likelihood.scale)
+
+
+@pytest.mark.filterwarnings("ignore:Schedule of:UserWarning")  # five of ten epochs
+def test_setting_weights_turns_no_time_back():
+    vae = tiny_vae(objective=objectives.ELBO(objectives.linear(10, "epochs")))
+    first = vae.get_weights()
+    vae.fit(X, epochs=3, verbose=0)
+    vae.set_weights(first)
+    np.testing.assert_allclose(vae.fit(X, epochs=2, verbose=0).history["kl_weight"], [0.4, 0.5], rtol=1e-5)
+
+
+def test_weights_alone_go_on_with_the_optimizer(tmp_path):
+    vae, loaded = tiny_vae(), tiny_vae(seed=1)
+    vae.fit(X, epochs=2, verbose=0)
+    vae.save_weights(tmp_path / "a.weights.h5")
+    loaded.load_weights(tmp_path / "a.weights.h5")
+    assert int(loaded.optimizer.iterations) == int(vae.optimizer.iterations)
+    loaded.seed = vae.seed
+    np.testing.assert_allclose(
+        loaded.fit(X, epochs=2, verbose=0).history["loss"], vae.fit(X, epochs=2, verbose=0).history["loss"], rtol=1e-6
+    )
+
+
+def test_a_batch_without_weight_counts_nothing():
+    vae, weight = tiny_vae(learning_rate=1e-9), np.repeat([0.0, 1.0], [64, 32])
+    vae.fit(X, batch_size=32, shuffle=False, sample_weight=weight, verbose=0)
+    alone = tiny_vae(learning_rate=1e-9)
+    alone.fit(X[64:], batch_size=32, shuffle=False, verbose=0)
+    assert float(vae.likelihood.scale) == pytest.approx(float(alone.likelihood.scale), rel=0.1)  # other noise
+    assert float(vae.likelihood.update_count) == 1
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_an_epoch_is_so_many_steps(shuffle):
+    vae = tiny_vae()
+    vae.fit(X, batch_size=32, shuffle=shuffle, steps_per_epoch=2, epochs=4, verbose=0)
+    assert int(vae.steps_done) == 8
+    with pytest.raises(ValueError, match="steps_per_epoch: expected at most 3"):
+        vae.fit(X, batch_size=32, shuffle=shuffle, steps_per_epoch=4, verbose=0)
+
+
+@pytest.mark.parametrize("wrong", [-1.0, np.nan, np.inf])
+def test_weights_in_any_batch_of_a_stream_are_checked(wrong):
+    weight = np.ones(len(X))
+    weight[70] = wrong
+    data = tf.data.Dataset.from_tensor_slices((X, X, weight)).batch(32)
+    for call in (tiny_vae().fit, tiny_vae().evaluate):
+        with pytest.raises(ValueError, match="sample_weight: expected one finite number"):
+            call(data, verbose=0)
+
+
+@pytest.mark.parametrize("call", ["evaluate", "train_on_batch", "test_on_batch"])
+def test_xla_lets_no_infinite_loss_pass(call):
+    vae = tiny_vae(likelihoods.Gaussian((4,), scale=0.1), jit_compile=True)
+    far = X.copy()
+    far[50, 0] = 1e25
+    with pytest.raises(ValueError, match="lower the learning rate"):
+        getattr(vae, call)(far, **({"verbose": 0} if call == "evaluate" else {}))
+
+
+def test_other_networks_are_used_at_once():
+    vae, z = tiny_vae(), np.zeros((3, 2), np.float32)
+    vae.decode(z)
+    vae.decoder = networks.mlp_decoder(2, likelihoods.Gaussian((4,)), hidden=(8,))
+    np.testing.assert_allclose(vae.decode(z), vae.decoder(z).mean(), rtol=1e-6)
+
+
+def test_calibrate_maximises_the_objective_whatever_the_draws():
+    """More draws sharpen the estimate of the same bound, that of two draws."""
+    vae = tiny_vae(objective=objectives.IWAE(2))
+    vae.fit(X, epochs=20, verbose=0)
+    vae.calibrate(X, num_samples=200)
+    many = float(vae.likelihood.scale)
+    vae.calibrate(X, num_samples=2)
+    assert many == pytest.approx(float(vae.likelihood.scale), rel=0.02)
+
+
+def test_a_checkpoint_of_every_epoch_watches_nothing(recwarn, tmp_path):
+    every = keras.callbacks.ModelCheckpoint(str(tmp_path / "x.keras"))
+    tiny_vae(objective=objectives.GECO(1.0)).fit(X, verbose=0, callbacks=[every])
+    assert not [warning for warning in recwarn if "watches" in str(warning.message)]

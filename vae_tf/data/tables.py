@@ -1,0 +1,197 @@
+"""Numbers that can be indexed: whatever holds them, they are read a part at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from scipy import sparse
+
+from vae_tf import _checks
+
+_BLOCK_BYTES = 16 * 2**20
+"""Memory of the rows that `Table.blocks` reads at a time."""
+CONTAINERS = (
+    "numbers in an array, a tensor, a list, a data frame, a scipy.sparse matrix, a tf.data.Dataset, a keras Sequence "
+    "or a generator"
+)
+"""The containers that the door takes, in words."""
+_ONE_EACH = "A weight for each dimension has no meaning here: the likelihood's scale weighs the dimensions."
+WEIGHTS_FAULT = _checks.problem(
+    "sample_weight",
+    expected="one finite number of at least 0 for each example",
+    received="a batch of others",
+    remedy="A weight of 0 leaves an example out.",
+)
+"""The error of weights that are found wrong inside a step."""
+
+
+class Table:
+    """Examples that can be indexed: `table[indices]` is a numpy array `[b, *E]`.
+
+    Arrays, memory maps, tensors and data frames of one dtype are not copied; lists and other data frames become one
+    array; the rows of a scipy.sparse matrix become dense when they are read.
+
+    Args:
+        data: An array of numbers or what numpy makes one of, a tensor, a pandas data frame or series, or a scipy.sparse
+            matrix.
+        what: Name of the data in messages.
+
+    Raises:
+        TypeError: If the data are no real numbers.
+        ValueError: If there is no example.
+    """
+
+    def __init__(self, data: Any, what: str = "Data") -> None:
+        self._rows = numbers_in(data, what)
+        self.shape: tuple[int, ...] = tuple(self._rows.shape)
+        self.dtype: np.dtype = np.dtype(self._rows.dtype)
+        if not self.shape or self.shape[0] == 0:
+            raise no_examples(f"shape {list(self.shape)}", what)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        return dense(self._rows[index])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self[:], dtype)
+
+    def as_column(self) -> Table:
+        """Numbers `[n]` as `[n, 1]`."""
+        return Table(self._rows.reshape((len(self), 1)))
+
+    def part(self, part: slice) -> Table:
+        """Some of the examples, not copied."""
+        return Table(self._rows[part])
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """All examples in order, in arrays of at most 16 MiB (or of one example)."""
+        size = max(1, _BLOCK_BYTES // max(1, int(np.prod(self.shape[1:])) * self.dtype.itemsize))
+        return (self[start : start + size] for start in range(0, len(self), size))
+
+
+def is_array_like(data: Any) -> bool:
+    """Whether numpy or scipy has an array of it without guessing."""
+    arrays = isinstance(data, list | tuple | np.ndarray | np.generic) or sparse.issparse(data)
+    return arrays or hasattr(data, "__array__")
+
+
+def numbers_in(data: Any, what: str) -> Any:
+    """An array of real numbers, or a sparse matrix in rows; tensors, lists and data frames become arrays.
+
+    Raises:
+        TypeError: If the data are no real numbers.
+    """
+    if not is_array_like(data) or isinstance(data, tf.RaggedTensor):
+        raise no_numbers(what, "None" if data is None else f"a {type(data).__name__}", CONTAINERS)
+    if sparse.issparse(data):
+        array: Any = data.tocsr()
+    elif isinstance(data, np.ma.MaskedArray) and np.ma.is_masked(data):
+        raise no_numbers(what, f"{np.ma.count_masked(data)} masked values", remedy="Fill them: x.filled(...).")
+    elif hasattr(data, "to_numpy"):
+        array = _of_frame(data, what)
+    else:
+        try:
+            array = np.asarray(data)
+        except ValueError as error:  # lists of different lengths
+            raise no_numbers(what, f"a {type(data).__name__} of unequal parts", CONTAINERS) from error
+    if array.dtype.kind == "V" and array.dtype.names is None and array.dtype.itemsize <= 2:
+        array = array.astype(np.float32)  # bfloat16 and its kind
+    if array.dtype.kind not in "biuf":
+        raise no_numbers(what, f"dtype {array.dtype} in a {type(data).__name__}", CONTAINERS)
+    return array
+
+
+def _of_frame(frame: Any, what: str) -> np.ndarray:
+    """The numbers of a data frame or series; a missing value becomes NaN."""
+    array = frame.to_numpy()
+    if array.dtype.kind in "biuf":
+        return array
+    columns = dict(frame.dtypes.items()) if getattr(frame, "ndim", 0) == 2 else {frame.name: frame.dtype}
+    odd = [f"{name!r} ({kind})" for name, kind in columns.items() if kind.kind not in "biuf"]
+    if odd:
+        remedy = "Leave them out, or encode them as numbers."
+        raise no_numbers(what, f"columns of other kinds: {', '.join(odd[:5])}", remedy=remedy)
+    return frame.to_numpy(np.float64, na_value=np.nan)  # nullable columns, or numbers beside bools
+
+
+def dense(rows: Any) -> np.ndarray:
+    """An array, or a sparse matrix, as an array."""
+    return rows.toarray() if sparse.issparse(rows) else np.asarray(rows)
+
+
+def check_finite(values: np.ndarray, what: str) -> None:
+    """Raises ValueError where numbers are NaN or infinite."""
+    bad = values.size - np.count_nonzero(np.isfinite(values)) if values.dtype.kind not in "biu" else 0
+    if bad:
+        received = f"{bad} values that are NaN or infinite"
+        raise ValueError(
+            _checks.problem(what, expected="finite numbers", received=received, remedy="Drop or fill them.")
+        )
+
+
+def check_lengths(x: Any, target: Any, sample_weight: Any) -> None:
+    """Raises ValueError unless targets and weights belong to as many examples as there are."""
+    lengths = [len(x)]
+    lengths += [len(target)] if target is not None else []
+    lengths += [np.shape(sample_weight)[0]] if np.ndim(sample_weight) and sample_weight is not None else []
+    if len(set(lengths)) > 1:
+        raise ValueError(
+            _checks.problem(
+                "Number of examples",
+                expected="the same in all arrays, at least 1",
+                received=" and ".join(map(str, lengths)),
+                remedy="Pass one target and one weight for each image.",
+            )
+        )
+
+
+def weights(sample_weight: Any, count: int) -> np.ndarray:
+    """Weights of examples as `[count]`.
+
+    Raises:
+        ValueError: If there is not one finite number of at least 0 for each example.
+    """
+    array = dense(numbers_in(sample_weight, "sample_weight"))
+    if array.shape not in ((count,), (count, 1)):
+        raise not_one_each(f"[{count}]", array.shape)
+    if not (np.isfinite(array) & (array >= 0)).all():
+        raise ValueError(
+            _checks.problem(
+                "sample_weight",
+                expected="finite numbers of at least 0",
+                received=f"values from {array.min():g} to {array.max():g}",
+                remedy="A weight of 0 leaves an example out.",
+            )
+        )
+    return array.reshape(count).astype(np.float32)
+
+
+def not_one_each(expected: str, shape: Any) -> ValueError:
+    """The refusal of weights of another shape than one number for each example."""
+    column = f"{expected[:-1]}, 1]"
+    return ValueError(
+        _checks.problem(
+            "sample_weight",
+            expected=f"one weight for each example, shape {expected} or {column}",
+            received=f"shape {list(shape)}",
+            remedy=_ONE_EACH,
+        )
+    )
+
+
+def no_numbers(
+    what: str, received: str, expected: str = "real numbers", remedy: str = "Convert the data to one array of numbers."
+) -> TypeError:
+    """The refusal of data that are no real numbers."""
+    return TypeError(_checks.problem(what, expected=expected, received=received, remedy=remedy))
+
+
+def no_examples(received: str, what: str = "Data") -> ValueError:
+    """The refusal of data without an example."""
+    remedy = "Check how the data were read or selected."
+    return ValueError(_checks.problem(what, expected="at least 1 example", received=received, remedy=remedy))
