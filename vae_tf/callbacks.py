@@ -124,9 +124,8 @@ class CollapseMonitor(keras.callbacks.Callback):
     def on_train_begin(self, logs: Any = None) -> None:
         """Refuses a model that is not a VAE, and data it cannot take."""
         _check_model(self, "Latents are those of a VAE.")
-        if self._examples is None:  # a generator can be read once
-            self._examples = self.model.adapter.examples(self.x, at_least=2)
         self._last = {}
+        self._table()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Adds the quantities to `logs`."""
@@ -139,15 +138,21 @@ class CollapseMonitor(keras.callbacks.Callback):
         """Warns with the advice, if latents collapsed."""
         if self._warned:
             return
-        advice = collapse.advice(self.model, self._examples, eps=self.eps, threshold=self.threshold)
+        advice = collapse.advice(self.model, self._table(), eps=self.eps, threshold=self.threshold)
         if advice is not None:
             self._warned = True
             warnings.warn(advice, UserWarning, stacklevel=2)
 
+    def _table(self) -> Any:
+        """The data, read once: a generator would be empty the second time."""
+        if self._examples is None:
+            self._examples = self.model.adapter.examples(self.x, at_least=2)
+        return self._examples
+
     def _look(self) -> dict[str, float]:
-        active = collapse.active_units(self.model, self._examples, self.threshold)
+        active = collapse.active_units(self.model, self._table(), self.threshold)
         logs = {"active_units": float(active.sum())}
-        kl = collapse.kl_or_none(self.model, self._examples)
+        kl = collapse.kl_or_none(self.model, self._table())
         if kl is None:
             return logs
         mean = kl.mean(axis=0)

@@ -291,13 +291,13 @@ def test_a_name_by_which_keras_does_not_look_does_not_count(custom_file):
 
 
 class Touch:
-    """Pickles into a call that creates a file."""
+    """Pickles into a call that creates a folder."""
 
     def __init__(self, path: pathlib.Path) -> None:
         self.path = path
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return open, (str(self.path), "w")
+        return os.mkdir, (str(self.path),)
 
 
 def tfp_payload(marker: pathlib.Path) -> dict[str, Any]:

@@ -454,9 +454,9 @@ def test_data_without_probability_stop_training(make_vae, digits):
     vae = make_vae(vae_tf.likelihoods.Poisson(SHAPE))
     before = vae.get_weights()
     data = tf.data.Dataset.from_tensor_slices(counts).batch(32)  # of which the first batch is looked at
-    with pytest.raises(tf.errors.InvalidArgumentError, match=r"-log p\(x\|z\) of Poisson: expected a finite .*counts"):
+    with pytest.raises(ValueError, match=r"-log p\(x\|z\) of Poisson: expected a finite .*counts"):
         vae.evaluate(data, verbose=0)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="Poisson"):
+    with pytest.raises(ValueError, match="Poisson"):
         vae.fit(iter([counts[32:]]), steps_per_epoch=1, verbose=0)
     for weight, old in zip(vae.get_weights(), before, strict=True):
         assert np.isfinite(weight).all()

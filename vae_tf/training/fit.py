@@ -86,7 +86,7 @@ class FittedModel(keras.Model, abc.ABC):
             )
         if kwargs.get("loss_weights") is not None:
             raise TypeError("loss_weights: a VAE weighs its terms by its objective; use objective=ELBO(kl_weight=...)")
-        super().compile(optimizer=optimizer, loss=loss, **kwargs)
+        super().compile(optimizer=keras.optimizers.get(optimizer), loss=loss, **kwargs)
 
     def fit(
         self,

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from vae_tf.data.adapter import Rows, Table
 from vae_tf.training import batches
 
 
@@ -12,7 +13,7 @@ def passes(dataset) -> list[np.ndarray]:
 
 
 def dataset(n=23, batch_size=5, seed=0, epoch=lambda: 0):
-    return batches.shuffled((np.arange(n),), batch_size, seed=seed, epoch=epoch)
+    return batches.shuffled(Rows(Table(np.arange(n))), batch_size, seed=seed, epoch=epoch)
 
 
 def order(**kwargs) -> list[int]:
@@ -92,31 +93,38 @@ class TestBatches:
         assert batch.shape == (5,)
 
 
-class TestArrays:
+class TestRows:
     def test_stay_aligned(self):
         x = np.arange(23 * 6, dtype=np.float32).reshape(23, 2, 3)
         labels = tf.constant(np.arange(23), tf.int32)
-        names = np.array([f"example {i}" for i in range(23)])
-        data = batches.shuffled((x, labels, names), 5, seed=0, epoch=lambda: 0)
-        parts = list(data.as_numpy_iterator())
-        got_x, got_labels, got_names = (np.concatenate(part) for part in zip(*parts, strict=True))
+        rows = Rows(Table(x), Table(labels), np.arange(23, dtype=np.float32))
+        parts = list(batches.shuffled(rows, 5, seed=0, epoch=lambda: 0).as_numpy_iterator())
+        got_x, got_labels, got_weights = (np.concatenate(part) for part in zip(*parts, strict=True))
         np.testing.assert_array_equal(got_x, x[got_labels])
-        assert [name.decode() for name in got_names] == names[got_labels].tolist()
+        np.testing.assert_array_equal(got_weights, got_labels)
         assert got_labels.tolist() == batches.permutation(0, 0, 23).tolist()
 
     def test_keep_type_and_shape(self):
-        x = np.zeros((7, 2, 3), np.float16)
-        flags = np.zeros(7, bool)
-        data = batches.shuffled((x, flags), 4, seed=0, epoch=lambda: 0)
+        rows = Rows(Table(np.zeros((7, 2, 3), np.float16)), Table(np.zeros(7, bool)))
+        data = batches.shuffled(rows, 4, seed=0, epoch=lambda: 0)
         assert [spec.dtype for spec in data.element_spec] == [tf.float16, tf.bool]
         assert [spec.shape.as_list() for spec in data.element_spec] == [[None, 2, 3], [None]]
 
-    def test_are_copied(self):
-        """What the caller does to an array later is not trained on."""
-        x = np.arange(8)
-        data = batches.shuffled((x,), 8, seed=0, epoch=lambda: 0)
-        x[:] = -1
-        assert sorted(passes(data)[0]) == list(range(8))
+    def test_are_read_when_they_are_needed(self):
+        """Nothing is copied before: that is why a memory map stays on disk."""
+        read = []
+
+        class Watched(Table):
+            def __getitem__(self, index):
+                read.append(index)
+                return super().__getitem__(index)
+
+        data = iter(batches.in_order(Rows(Watched(np.arange(1000))), 10))
+        next(data)
+        assert len(read) < 10
+
+    def test_in_order(self):
+        assert np.concatenate(passes(batches.in_order(Rows(Table(np.arange(7))), 3))).tolist() == list(range(7))
 
 
 def test_steps_of_one_epoch_in_a_graph():
