@@ -111,6 +111,12 @@ class VAE(TrainedModel):
                 expected = f"a model of one input, {'x' if name == 'encoder' else 'z'}"
                 received = f"{len(inputs)} inputs"
                 raise ValueError(_checks.problem(f"The {name}", expected=expected, received=received, remedy=remedy))
+        width = self.posterior.latent_dim
+        shape = tuple(self.decoder.input_shape) if getattr(self.decoder, "inputs", None) else (None, width)
+        if not tf.TensorShape(shape).is_compatible_with((None, width)):
+            expected = f"inputs [B, {width}], the latents of the encoder's posterior"
+            received, remedy = f"shape {list(shape)}", "Give encoder, decoder and prior the same latent_dim."
+            raise ValueError(_checks.problem("The decoder", expected=expected, received=received, remedy=remedy))
         separable = self.posterior.factorises and self.prior.factorises
         if "rate_per_latent" in self.objective.needs and not separable:
             raise ValueError(
@@ -416,6 +422,11 @@ def _clock() -> tf.train.Checkpoint:
 
 def _only_layer(name: str, model: keras.Model, kind: type) -> Any:
     """The one layer of this kind in `model`."""
+    if not isinstance(model, keras.layers.Layer):
+        received = f"a {type(model).__name__} of {type(model).__module__.split('.')[0]}"
+        remedy = "Import tf_keras as keras: TensorFlow Probability's layers are built on it."
+        expected = "a model of tf_keras"
+        raise TypeError(_checks.problem(f"The {name}", expected=expected, received=received, remedy=remedy))
     found = [layer for layer in model.submodules if isinstance(layer, kind)]
     if len(found) != 1:
         what = kind.__name__.lower()

@@ -364,7 +364,7 @@ def test_steps_per_epoch(make_vae, digits):
 def test_evaluate_refuses_what_fit_refuses(make_vae, digits):
     with pytest.raises(ValueError, match="expected finite numbers"):
         make_vae().evaluate(np.full_like(digits[1], np.nan), verbose=0)
-    with pytest.raises(ValueError, match="Pass the images once"):
+    with pytest.raises(ValueError, match="Reshape the data"):
         make_vae().evaluate(digits[1][:, :4], verbose=0)
 
 

@@ -19,6 +19,9 @@ from vae_tf import _checks
 from vae_tf.data.streams import Parts, Stream, in_numpy, is_stream, parts_of, stream
 from vae_tf.data.tables import Table, check_finite, check_lengths, no_examples, no_numbers, weights
 
+_ONCE = "Pass the images once, fit(x), without labels: of batches, dataset.map(lambda x, y: x)."
+_RESHAPE = "Reshape the data, or build the encoder for their shape."
+
 __all__ = ["Adapter", "Rows", "Stream", "Table", "latents", "parts_of"]
 
 
@@ -239,18 +242,19 @@ class Adapter:
 
     def check_shape(self, shape: Any) -> None:
         """Raises ValueError for data of another shape than `[B, *E]`; None is a shape that nobody knows."""
-        _check_shape("Data", shape, self.event_shape, "the likelihood's event_shape")
+        _check_shape("Data to be scored", shape, self.event_shape, "the likelihood's event_shape", _ONCE)
 
     def _check_input_shape(self, shape: Any) -> None:
         if self.input_shape is not None:
-            _check_shape("Data", shape, self.input_shape, "the shape of the encoder's input")
+            _check_shape("Data", shape, self.input_shape, "the shape of the encoder's input", _RESHAPE)
 
 
 def latents(z: Any, latent_dim: int) -> Iterator[np.ndarray] | Table:
     """Latents to decode: a table, or the `z` of each batch of a stream. Values must be finite."""
 
     def check(shape: Any) -> None:
-        _check_shape("Latents", shape, (latent_dim,), "latents of the prior's latent_dim")
+        remedy = "Pass latents, such as vae.encode(x) returns."
+        _check_shape("Latents", shape, (latent_dim,), "of the prior's latent_dim", remedy)
 
     return _inputs(z, "Latents", check, (latent_dim,))
 
@@ -282,14 +286,15 @@ def _fitting(table: Table, shape: tuple[int | None, ...]) -> Table:
     return table.as_column() if len(table.shape) == 1 and shape == (1,) else table
 
 
-def _check_shape(what: str, shape: Any, expected: tuple[int | None, ...], whose: str) -> None:
+def _check_shape(what: str, shape: Any, expected: tuple[int | None, ...], whose: str, remedy: str) -> None:
     received = tf.TensorShape(shape)
     if received.is_compatible_with((None, *expected)):
         return
     axes = ", ".join(map(str, expected))
-    remedy = "Pass the images once, fit(x): no labels are needed."
     if received.is_compatible_with(expected):
         remedy = "Add the batch axis: dataset.batch(32), or x[None]."
+    elif expected[-1] == 1 and received.is_compatible_with((None, *expected[:-1])):
+        remedy = "Add the axis of channels: x[..., None]."
     expected_text, received_text = f"shape [B, {axes}], {whose}", f"shape {received.as_list()}"
     raise ValueError(_checks.problem(what, expected=expected_text, received=received_text, remedy=remedy))
 

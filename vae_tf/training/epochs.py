@@ -52,10 +52,10 @@ def as_list(callbacks: Any) -> list[keras.callbacks.Callback]:
         callbacks = callbacks.callbacks
     elif isinstance(callbacks, keras.callbacks.Callback):
         callbacks = [callbacks]
-    given = list(callbacks or ())
+    given = [callbacks] if isinstance(callbacks, type) else list(callbacks or ())
     for callback in given:
         if not isinstance(callback, keras.callbacks.Callback):
-            remedy = "Pass a list of instances, such as [vae_tf.callbacks.MSEEquivalence()]."
+            remedy = "Pass instances, such as [vae_tf.callbacks.MSEEquivalence()]; Keras' are in tf_keras.callbacks."
             expected, received = "callbacks of tf_keras", f"{callback!r:.100}"
             raise TypeError(_checks.problem("callbacks", expected=expected, received=received, remedy=remedy))
     return given

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import re
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -15,13 +16,14 @@ import tf_keras as keras
 from vae_tf import _checks
 from vae_tf.data.adapter import Adapter, Rows, Stream, Table
 from vae_tf.data.streams import is_stream
-from vae_tf.data.tables import WEIGHTS_FAULT
 from vae_tf.likelihoods import Likelihood
 from vae_tf.objectives import Objective, Progress, negative_log_prob
 from vae_tf.training import batches
 from vae_tf.training.epochs import Watch, arranged, as_list
 
 _BATCH = 32  # as in Keras
+_ASSERTION = re.compile(r"assertion failed: \[(.+: expected .+)\]")
+"""The text of an assertion of ours within an error of TensorFlow."""
 
 
 class FittedModel(keras.Model, abc.ABC):
@@ -86,6 +88,10 @@ class FittedModel(keras.Model, abc.ABC):
             )
         if kwargs.get("loss_weights") is not None:
             raise TypeError("loss_weights: a VAE weighs its terms by its objective; use objective=ELBO(kl_weight=...)")
+        if type(optimizer).__module__.split(".")[0] == "keras":
+            expected, received = "an optimizer of tf_keras, or its name", f"one of Keras 3, {type(optimizer).__name__}"
+            remedy = "Import tf_keras as keras: TensorFlow Probability's layers are built on it."
+            raise TypeError(_checks.problem("optimizer", expected=expected, received=received, remedy=remedy))
         super().compile(optimizer=keras.optimizers.get(optimizer), loss=loss, **kwargs)
 
     def fit(
@@ -135,11 +141,15 @@ class FittedModel(keras.Model, abc.ABC):
         if validation is None and validation_split:
             data, validation = self._split(data, validation_split)
         steps = _steps_of_a_pass(data, batch_size) if steps_per_epoch is None else steps_per_epoch
+        if isinstance(data, Stream) and data.once and steps_per_epoch is None and epochs - initial_epoch > 1:
+            expected, received = "steps_per_epoch beside a generator, or one epoch", f"epochs={epochs} alone"
+            remedy = "It ends after one pass: pass steps_per_epoch, or a tf.data.Dataset."
+            raise ValueError(_checks.problem("epochs", expected=expected, received=received, remedy=remedy))
         self.plan(steps, epochs - initial_epoch)
         fed, given = self._fed(data, batch_size, shuffle, steps_per_epoch)
         watching = arranged(callbacks, self.objective)
         self.check_callbacks(watching)
-        with _one_line(self.impossible, data, validation):
+        with _one_line(data, validation):
             return super().fit(
                 fed,
                 epochs=epochs,
@@ -173,7 +183,7 @@ class FittedModel(keras.Model, abc.ABC):
             return super().evaluate(x, y, batch_size, verbose, sample_weight, callbacks=callbacks, **kwargs)
         self.adopt_steps()
         data = self.adapter.open(x, y, sample_weight)
-        with _one_line(self.impossible, data):
+        with _one_line(data):
             return super().evaluate(
                 _in_order(data, batch_size), verbose=verbose, callbacks=[Watch(), *as_list(callbacks)], **kwargs
             )
@@ -246,7 +256,7 @@ class FittedModel(keras.Model, abc.ABC):
 
     def _on_batch(self, of_keras: Any, x: Any, y: Any, sample_weight: Any, **kwargs: Any) -> Any:
         batch = self.adapter.rows(x, y, sample_weight).batch(slice(None))
-        with _one_line(self.impossible):
+        with _one_line():
             result = of_keras(*batch, **kwargs)
         loss = next(iter(result.values())) if isinstance(result, dict) else np.ravel(result)[0]
         if not np.isfinite(loss):  # a step that XLA compiled does not check it
@@ -358,7 +368,7 @@ def _steps_of_a_pass(data: Rows | Stream, batch_size: int | None) -> int | None:
 
 
 @contextlib.contextmanager
-def _one_line(impossible: str, *sources: Rows | Stream | None) -> Iterator[None]:
+def _one_line(*sources: Rows | Stream | None) -> Iterator[None]:
     """Errors that TensorFlow wraps in a page of its own come out as what they are: one line."""
     try:
         yield
@@ -366,7 +376,7 @@ def _one_line(impossible: str, *sources: Rows | Stream | None) -> Iterator[None]
         for source in sources:
             if isinstance(source, Stream) and source.faults:
                 raise source.faults[0] from None
-        for fault in (impossible, WEIGHTS_FAULT):
-            if fault in str(error):
-                raise ValueError(fault) from None
+        found = _ASSERTION.search(str(error))
+        if found:
+            raise ValueError(found[1]) from None
         raise

@@ -105,8 +105,8 @@ class TrainedModel(FittedModel, abc.ABC):
         self.adapter.check_shape(target.shape)
         if weight is not None:
             weight = _one_each(tf.cast(weight, dtype), tf.shape(x)[0])
-        known = self.adapter.input_shape
-        x = tf.ensure_shape(tf.cast(x, dtype), None if known is None else (None, *known))
+        known, x = self.adapter.input_shape, tf.cast(x, dtype)
+        x = x if known is None else tf.ensure_shape(x, (None, *known))
         target = tf.ensure_shape(tf.cast(target, dtype), (None, *self.event_shape))
         return x, target, weight
 

@@ -452,3 +452,49 @@ def test_a_checkpoint_of_every_epoch_watches_nothing(recwarn, tmp_path):
     every = keras.callbacks.ModelCheckpoint(str(tmp_path / "x.keras"))
     tiny_vae(objective=objectives.GECO(1.0)).fit(X, verbose=0, callbacks=[every])
     assert not [warning for warning in recwarn if "watches" in str(warning.message)]
+
+
+def test_a_generator_is_one_epoch():
+    batches = (X[i : i + 32] for i in range(0, len(X), 32))
+    with pytest.raises(ValueError, match="epochs: expected steps_per_epoch beside a generator"):
+        tiny_vae().fit(batches, epochs=3, verbose=0)
+
+
+def test_a_later_batch_outside_the_support_is_one_line():
+    data = tf.data.Dataset.from_tensor_slices(np.repeat([0.0, 1.0, 7.0], 32)[:, None] * np.ones((1, 4))).batch(32)
+    with pytest.raises(ValueError, match="Data for Bernoulli") as caught:
+        tiny_vae(likelihoods.Bernoulli((4,))).fit(data, verbose=0)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_of_keras_3_is_refused_with_the_remedy():
+    keras3 = pytest.importorskip("keras", reason="Keras 3 is not installed")
+    foreign = keras3.Sequential([keras3.layers.Dense(4)])
+    with pytest.raises(TypeError, match=r"The decoder: expected a model of tf_keras.* Import tf_keras as keras"):
+        vae_tf.VAE(tiny_vae().encoder, foreign, priors.StandardNormal(2))
+    with pytest.raises(TypeError, match="optimizer: expected an optimizer of tf_keras"):
+        tiny_vae().compile(keras3.optimizers.Adam())
+    with pytest.raises(TypeError, match=r"callbacks: .* Keras' are in tf_keras.callbacks"):
+        tiny_vae().fit(X, callbacks=[keras3.callbacks.EarlyStopping()], verbose=0)
+    with pytest.raises(TypeError, match=r"callbacks: .* Pass instances"):
+        tiny_vae().fit(X, callbacks=MSEEquivalence, verbose=0)
+
+
+def test_a_decoder_of_other_latents_is_refused_when_built():
+    vae = tiny_vae()
+    decoder = networks.mlp_decoder(8, likelihoods.Gaussian((4,)))
+    with pytest.raises(ValueError, match=r"The decoder: expected inputs \[B, 2\]"):
+        vae_tf.VAE(vae.encoder, decoder, priors.StandardNormal(2))
+
+
+@pytest.mark.parametrize(
+    ("call", "remedy"),
+    [
+        (lambda vae: vae.decode(np.zeros((3, 5))), "Pass latents, such as vae.encode"),
+        (lambda vae: vae.fit(X[0], verbose=0), "Add the batch axis"),
+        (lambda vae: vae.fit(X, X[:, :1], verbose=0), "dataset.map"),
+    ],
+)
+def test_a_wrong_shape_has_a_remedy_of_its_own(call, remedy):
+    with pytest.raises(ValueError, match=remedy):
+        call(tiny_vae())
