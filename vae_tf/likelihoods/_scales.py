@@ -115,7 +115,7 @@ class PerPixel(Scale):
         """See Scale.update."""
         now = tf.stop_gradient(scale)
         for statistic, values in ((self._mean, now), (self._mean_precision, 1 / tf.square(now))):
-            self.likelihood.average(statistic, batch_mean(values, weight, statistic))
+            statistic.assign_add(self.likelihood.step_towards(batch_mean(values, weight, statistic), statistic))
         return scale
 
     def get_config(self) -> dict[str, Any]:
@@ -153,7 +153,8 @@ class Optimal(Settable):
     def update(self, residual: tf.Tensor, scale: tf.Tensor, weight: tf.Tensor | None) -> tf.Tensor:
         """See Scale.update."""
         spread = self.likelihood.spread(residual, self.value)
-        self.likelihood.average(self.spread, mean_of_all(spread, weight, self.spread))
+        mean = mean_of_all(spread, weight, self.spread)
+        self.spread.assign_add(self.likelihood.step_towards(mean, self.spread))
         return self.value
 
     def assign(self, value: np.ndarray) -> None:

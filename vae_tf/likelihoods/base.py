@@ -126,17 +126,18 @@ class Likelihood(DistributionLayer):
             residual: Differences between x and `center`, `[B, *E]`, without a gradient.
             weight: Weights of the examples, or None.
         """
-        self.average(self.running_mse, mean_of_all(tf.square(residual), weight, self.running_mse))
+        mse = mean_of_all(tf.square(residual), weight, self.running_mse)
+        self.running_mse.assign_add(self.step_towards(mse, self.running_mse))
         return p
 
     def center(self, p: tfd.Distribution) -> tf.Tensor:
         """The values from which residuals are taken, `[B, *E]`: E[x|z], or one near it that is faster to compute."""
         return p.mean()
 
-    def average(self, statistic: tf.Variable, value: tf.Tensor) -> None:
-        """Moves a running statistic towards its value in the present batch; what is not finite moves nothing."""
+    def step_towards(self, value: tf.Tensor, statistic: tf.Variable) -> tf.Tensor:
+        """The step of a running statistic towards its value in the present batch; 0 where that is not finite."""
         rate = tf.maximum(1.0 / tf.maximum(self.update_count, 1.0), 1.0 - self.decay)
-        statistic.assign_add(tf.where(tf.math.is_finite(value), rate * (value - statistic), tf.zeros_like(statistic)))
+        return tf.where(tf.math.is_finite(value), rate * (value - statistic), tf.zeros_like(statistic))
 
     def calibrate(self, batches: Batches, *, weights_follow_scale: bool = False) -> None:
         """Sets the scale to its maximum-likelihood value on given data, and `running_mse` to the mean squared residual.

@@ -157,7 +157,8 @@ class NegativeBinomial(Counts):
     ) -> tfd.Distribution:
         """See Likelihood.refit."""
         if self.library_size:
-            self.average(self.running_library, mean_of_all(self._total(x), weight, self.running_library))
+            library = mean_of_all(self._total(x), weight, self.running_library)
+            self.running_library.assign_add(self.step_towards(library, self.running_library))
         return super().refit(p, x, residual, weight)
 
     def log_mass(self, x: tf.Tensor, parameters: dict[str, tf.Tensor]) -> tf.Tensor:
