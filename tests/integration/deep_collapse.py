@@ -91,6 +91,7 @@ def train(x, mode, sigma2, steps, *, folder=None, every=500, **network):
     """
     vae, history = resumed(folder, f"{mode}-{sigma2:g}") or (build(mode, sigma2, x.shape[1], **network), [])
     take = loop(vae, x)
+    (elbo,) = (metric for metric in vae.metrics if metric.name == "elbo")
     while (done := int(vae.optimizer.iterations)) < steps:
         start = time.perf_counter()
         count = min(every, steps - done)
@@ -100,7 +101,7 @@ def train(x, mode, sigma2, steps, *, folder=None, every=500, **network):
             {
                 "step": done + count,
                 "sigma2": float(vae.likelihood.scale) ** 2,
-                "elbo": -float(vae.distortion_tracker.result() + vae.rate_tracker.result()),
+                "elbo": float(elbo.result()),
                 "collapsed": float(collapse.collapsed(vae, x).mean()),
                 "seconds": time.perf_counter() - start + (history[-1]["seconds"] if history else 0.0),
             }

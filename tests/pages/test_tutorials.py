@@ -119,6 +119,7 @@ def test_offline_means_offline(offline):
     assert offline == [("192.0.2.1", 80)]
 
 
+@pytest.mark.integration
 @every_tutorial
 def test_the_short_form(script, offline, monkeypatch, tmp_path):
     for name, value in {"VAE_TF_SMOKE": "1", "VAE_TF_DATA": "digits"}.items():

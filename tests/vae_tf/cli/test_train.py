@@ -96,6 +96,7 @@ def interrupt(folder, how, *options):
         return process.returncode, err
 
 
+@pytest.mark.integration
 def test_an_interrupted_run_goes_on_as_if_it_had_not_been(run, tmp_path):
     """One run, interrupted three times, ends in the model of a run that was not."""
     folder = tmp_path / "run"

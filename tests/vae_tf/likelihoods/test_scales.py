@@ -127,6 +127,7 @@ def test_bad_multipliers(multiplier):
         Gaussian((3,), scale="learned", learning_rate_multiplier=multiplier)
 
 
+@pytest.mark.integration
 def test_a_learned_scale_ends_where_the_optimal_one_does(digits):
     x, _ = digits
 

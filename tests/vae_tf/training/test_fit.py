@@ -155,6 +155,7 @@ def noisy(count=4000):
     )
 
 
+@pytest.mark.integration
 def test_under_iwae_an_optimal_sigma_maximises_the_bound():
     """At the sigma that training settles at, the importance-weighted bound is flat in sigma."""
     data = noisy(1000)
@@ -174,6 +175,7 @@ def test_under_iwae_an_optimal_sigma_maximises_the_bound():
     assert losses[1.0] == min(losses.values())
 
 
+@pytest.mark.integration
 def test_calibrate_sets_sigma_to_the_residual_without_dropout():
     L = keras.layers
 
@@ -438,6 +440,7 @@ def test_other_networks_are_used_at_once():
     np.testing.assert_allclose(vae.decode(z), vae.decoder(z).mean(), rtol=1e-6)
 
 
+@pytest.mark.integration
 def test_calibrate_maximises_the_objective_whatever_the_draws():
     """More draws sharpen the estimate of the same bound, that of two draws."""
     vae = tiny_vae(objective=objectives.IWAE(2))

@@ -201,6 +201,7 @@ def place(tmp_path, request):
     return pathlib.Path(kept) / request.node.callspec.id if kept else tmp_path / "bundle"
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("likelihood", MATRIX)
 def test_all_graphs(make_vae, place, likelihood):
     latents = MATRIX[likelihood]
