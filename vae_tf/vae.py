@@ -13,6 +13,7 @@ from tensorflow_probability import distributions as tfd
 from vae_tf import _checks, storage
 from vae_tf.bound import bound, draw_weights, repeated
 from vae_tf.data.adapter import Adapter, Table, latents
+from vae_tf.data.tables import no_examples
 from vae_tf.likelihoods import Likelihood
 from vae_tf.objectives import ELBO, Objective, Terms
 from vae_tf.posteriors import Posterior
@@ -225,8 +226,7 @@ class VAE(TrainedModel):
         dtype = self.likelihood.compute_dtype
         results = [function(tf.convert_to_tensor(part.astype(dtype, copy=False))).numpy() for part in data]
         if not results:
-            remedy = "Check how the data were read or selected."
-            raise ValueError(_checks.problem("Data", expected="at least 1 example", received="none", remedy=remedy))
+            raise no_examples("none")
         return np.concatenate(results)
 
     def calibrate(

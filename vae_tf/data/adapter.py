@@ -16,13 +16,13 @@ import numpy as np
 import tensorflow as tf
 
 from vae_tf import _checks
-from vae_tf.data.streams import Parts, Stream, in_numpy, is_stream, parts_of, stream
+from vae_tf.data.streams import Parts, Stream, in_numpy, is_stream, stream
 from vae_tf.data.tables import Table, check_finite, check_lengths, no_examples, no_numbers, weights
 
 _ONCE = "Pass the images once, fit(x), without labels: of batches, dataset.map(lambda x, y: x)."
 _RESHAPE = "Reshape the data, or build the encoder for their shape."
 
-__all__ = ["Adapter", "Rows", "Stream", "Table", "latents", "parts_of"]
+__all__ = ["Adapter", "Rows", "Stream", "Table", "latents"]
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ def check_weights_path(filepath: Any, save_format: str | None = None) -> str:
             _checks.problem(
                 "Saving the weights of a VAE",
                 expected="a path that ends in .weights.h5, or the path of a TensorFlow checkpoint, without ending",
-                received=f"{path!r}{named}, a format that loses weights",
+                received=f"{path!r}{named}, a format that loses the count of steps",
                 remedy=f"Call vae.save_weights({_stem(path) + _WEIGHTS!r}).",
             )
         )
