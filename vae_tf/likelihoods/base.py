@@ -37,8 +37,8 @@ class Likelihood(DistributionLayer):
     """
 
     measure: Literal["density", "mass", "score"] = "density"
-    """The kind of number that log_prob is the logarithm of: a density on the reals, a mass on countable values, or a score
-    that is neither (see NegativeBinomial)."""
+    """The kind of number that log_prob is the logarithm of: a density on the reals, a mass on countable values, or a
+    score that is neither (see NegativeBinomial)."""
     support: str = "real numbers"
     """The values that x can take, in words."""
 
