@@ -10,7 +10,7 @@ import tensorflow as tf
 import tf_keras as keras
 from tensorflow_probability import distributions as tfd
 
-from vae_tf import _checks, storage
+from vae_tf import _checks
 from vae_tf.bound import bound, draw_weights, repeated
 from vae_tf.data.adapter import Adapter, Table, latents
 from vae_tf.data.tables import no_examples
@@ -18,18 +18,18 @@ from vae_tf.likelihoods import Likelihood
 from vae_tf.objectives import ELBO, Objective, Terms
 from vae_tf.posteriors import Posterior
 from vae_tf.priors import Prior
+from vae_tf.storage import StoredModel, new_clock
 from vae_tf.training.steps import TrainedModel, seed_pair
 
 __all__ = ["VAE"]
 
 _PARTS = ("encoder", "decoder", "prior", "objective")
 _CHUNK = 256
-_CLOCK = ("steps_done", "steps_per_epoch", "step_before", "epochs_before")
 _EXAMPLES = {"posterior": "posteriors.DiagonalNormal(8)", "likelihood": "likelihoods.Gaussian((28, 28, 1))"}
 
 
 @keras.saving.register_keras_serializable("vae_tf")
-class VAE(TrainedModel):
+class VAE(StoredModel, TrainedModel):
     """p(x, z) = p(z) p(x|z) with the approximate posterior q(z|x), trained on `-log p(x|z) + KL(q || p(z))`.
 
     `vae(x)` is the distribution p(x|z) for one draw z ~ q(z|x). `fit` takes the images once: `fit(x)`. The logs
@@ -92,7 +92,7 @@ class VAE(TrainedModel):
             name: self.add_weight(name, (), initializer=keras.initializers.Constant(value), trainable=False)
             for name, value in self.objective.initial_state().items()
         }
-        self.clock = _clock()
+        self.clock = new_clock()
         self.built = True
 
     def _check_parts(self) -> None:
@@ -188,7 +188,8 @@ class VAE(TrainedModel):
 
         Raises:
             TypeError: For data that are no numbers.
-            ValueError: For data of another shape, that are not finite, or that have no end.
+            ValueError: For data of another shape, that are not finite, or that have no end; and for outputs that are
+                not finite.
         """
         return self._in_batches(self._compiled["encode"], self.adapter.inputs(x), batch_size)
 
@@ -227,6 +228,12 @@ class VAE(TrainedModel):
         results = [function(tf.convert_to_tensor(part.astype(dtype, copy=False))).numpy() for part in data]
         if not results:
             raise no_examples("none")
+        if not all(np.isfinite(result).all() for result in results):
+            expected, received = "finite numbers", "NaN or infinite ones from finite data"
+            remedy = "Check the weights; in half precision large values overflow: scale the data, or use float32."
+            raise ValueError(
+                _checks.problem("Outputs of the model", expected=expected, received=received, remedy=remedy)
+            )
         return np.concatenate(results)
 
     def calibrate(
@@ -302,60 +309,7 @@ class VAE(TrainedModel):
         ]
         return np.concatenate(draw)
 
-    # --- saving ----------------------------------------------------------------------------------------
-
-    def save(self, filepath: Any, overwrite: bool = True, save_format: str | None = None, **kwargs: Any) -> None:
-        """Saves model, weights and optimizer in one `.keras` file, for `vae_tf.load`.
-
-        The file is written beside its place and put there when it is whole and `vae_tf.load` would take it; until
-        then the file that is there stays as it is.
-
-        Args:
-            filepath: Path of the file, which ends in ".keras".
-            overwrite: Whether to replace a file that is there.
-            save_format: None or "keras". HDF5 and SavedModel do not hold distributions.
-            **kwargs: Nothing; arguments of Keras' other formats are refused by name.
-
-        Raises:
-            FileExistsError: If there is a file, and it is not to be replaced.
-            ValueError: For another format, for weights that are NaN or infinite, and for a model that cannot be
-                loaded, such as one with a `Lambda` layer, a TensorFlow operation as a layer or a lookup layer. (A
-                layer class of yours can: `vae_tf.load(path, custom_objects)` needs it.)
-        """
-        storage.save(self, filepath, overwrite, save_format, kwargs)
-
-    def check_callbacks(self, callbacks: list[keras.callbacks.Callback]) -> None:
-        """Refuses, before the first step, a `ModelCheckpoint` of a file that cannot hold the model."""
-        for callback in callbacks:
-            if isinstance(callback, keras.callbacks.ModelCheckpoint):
-                check = storage.check_weights_path if callback.save_weights_only else storage.check_path
-                check(callback.filepath)
-
-    def save_weights(
-        self, filepath: Any, overwrite: bool = True, save_format: str | None = None, options: Any = None
-    ) -> None:
-        """Saves the weights and the state of the optimizer, for `load_weights`.
-
-        Args:
-            filepath: Path of a file, which ends in ".weights.h5", or of a TensorFlow checkpoint, without ending.
-            overwrite: Whether to replace a file that is there.
-            save_format: None goes by the path; "h5" or "tf" must agree with it.
-            options: `tf.train.CheckpointOptions`, for a checkpoint.
-
-        Raises:
-            FileExistsError: If there is a file, and it is not to be replaced.
-            ValueError: For another format, and for weights that are NaN or infinite.
-        """
-        storage.save_weights(self, filepath, overwrite, save_format, {"options": options})
-
-    def export(self, filepath: Any) -> None:
-        """Raises ValueError: a SavedModel holds no distributions. `vae_tf_onnx.export` writes ONNX."""
-        storage.refuse_saved_model(f"Exporting a VAE to {filepath}")
-
-    def _trackable_children(self, save_type: str = "checkpoint", **kwargs: Any) -> Any:
-        if save_type == "savedmodel":  # keras.models.save_model and tf.saved_model.save ask for them before they write
-            storage.refuse_saved_model("Saving a VAE")
-        return super()._trackable_children(save_type, **kwargs)
+    # --- configuration ----------------------------------------------------------------------------------
 
     def get_config(self) -> dict[str, Any]:
         """The parts, serialised by Keras."""
@@ -373,51 +327,6 @@ class VAE(TrainedModel):
 
     def build_from_config(self, config: dict[str, Any]) -> None:
         """Nothing to do: the parts are built already."""
-
-    def save_own_variables(self, store: Any) -> None:
-        """The objective's state, and the count of steps and epochs."""
-        self.adopt_steps()
-        super().save_own_variables(store)
-        for name in _CLOCK:
-            store[name] = getattr(self.clock, name).numpy()
-
-    def load_own_variables(self, store: Any) -> None:
-        """See save_own_variables; in files of version 0.1 the count of steps is the optimizer's."""
-        own = {name: store[name] for name in store if name not in _CLOCK}
-        self._steps_unknown = "steps_done" not in store
-        kept = {name: store[name] for name in store if name in _CLOCK}
-        if self._steps_unknown:  # where schedules went by epochs, the last three weights were the count of epochs
-            count, first = len(self.objective_state), len(own) - len(_CLOCK[1:])
-            kept = {name: own.pop(str(first + i)) for i, name in enumerate(_CLOCK[1:])} if first == count else {}
-        for name, value in kept.items():
-            getattr(self.clock, name).assign(np.asarray(value))
-        super().load_own_variables(own)
-
-    def load_weights(self, filepath: Any, *args: Any, **kwargs: Any) -> Any:
-        """As `keras.Model.load_weights`; the optimizer of a compiled model takes its state, too."""
-        self._build_optimizer()
-        return super().load_weights(filepath, *args, **kwargs)
-
-    def _build_optimizer(self) -> None:
-        if isinstance(self.optimizer, keras.optimizers.Optimizer):  # those of before Keras 2.11 make their own slots
-            self.optimizer.build(self.trainable_variables)
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compiles as the saved model was, and makes the optimizer's slots, for their saved values."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        self._build_optimizer()
-
-
-def _clock() -> tf.train.Checkpoint:
-    """The count of steps and epochs: saved with the model, but no weights, so that `set_weights` turns no time back.
-
-    Epochs are counted from the last call of `fit` that changed their length.
-    """
-    variables = {name: tf.Variable(0.0, trainable=False, name=name) for name in _CLOCK[1:]}
-    variables["steps_per_epoch"].assign(1.0)
-    return tf.train.Checkpoint(
-        steps_done=tf.Variable(0, trainable=False, dtype=tf.int64, name="steps_done"), **variables
-    )
 
 
 def _only_layer(name: str, model: keras.Model, kind: type) -> Any:

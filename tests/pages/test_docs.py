@@ -61,12 +61,14 @@ def same(line, text):
     return line == text
 
 
+@pytest.mark.integration
 def test_the_faq(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     promised = run("faq.md")
     assert promised >= 15
 
 
+@pytest.mark.integration
 def test_coming_from(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     keras.utils.set_random_seed(0)

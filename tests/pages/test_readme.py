@@ -5,6 +5,7 @@ import re
 import tomllib
 
 import numpy as np
+import pytest
 import tensorflow as tf
 import tf_keras as keras
 from paths import ROOT
@@ -14,6 +15,7 @@ import vae_tf
 README = ROOT / "README.md"
 
 
+@pytest.mark.integration
 def test_the_public_example(tmp_path, monkeypatch):
     example, loop = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
     assert "MSEEquivalence" in example

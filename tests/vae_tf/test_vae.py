@@ -157,29 +157,6 @@ def test_samples_have_the_law_of_the_model(make_vae, name):
     assert not np.array_equal(x, vae.sample(4000, seed=4))
 
 
-def inputs_of_every_kind(x):
-    dataset = tf.data.Dataset.from_tensor_slices(x).batch(32)
-    yield "array", (x,)
-    yield "array twice", (x, x)
-    yield "tensor", (tf.constant(x),)
-    yield "dataset", (dataset,)
-    yield "dataset with targets", (dataset.map(lambda x: (x, x)),)
-    yield "dataset of 1-tuples", (dataset.map(lambda x: (x,)),)
-
-
-def test_fit_and_evaluate_take_every_kind_of_input(make_vae, digits):
-    x = digits[0][:70]
-    reference = make_vae()
-    expected_fit = reference.fit(x, epochs=1, shuffle=False, verbose=0).history["loss"]
-    expected = reference.evaluate(x, verbose=0)
-    for name, arguments in inputs_of_every_kind(x):
-        vae = make_vae()
-        history = vae.fit(*arguments, epochs=1, shuffle=False, validation_data=arguments[0], verbose=0).history
-        assert history["loss"] == pytest.approx(expected_fit, rel=1e-6), name
-        assert vae.evaluate(*arguments, verbose=0) == pytest.approx(expected, rel=1e-6), name
-        assert history["val_loss"] == [vae.evaluate(*arguments, verbose=0)[0]], name
-
-
 def test_validation_split_keeps_the_last_part(make_vae, digits):
     x = digits[0][:100]
     history = make_vae().fit(x, validation_split=0.2, verbose=0).history
@@ -285,7 +262,7 @@ def test_other_seed_other_model(make_vae, digits):
 
 
 @pytest.mark.parametrize("steps_per_execution", [1, 4])
-@pytest.mark.parametrize("network", ["mlp", "conv"])
+@pytest.mark.parametrize("network", ["mlp", pytest.param("conv", marks=pytest.mark.integration)])
 def test_four_epochs_are_two_and_two(make_vae, digits, tmp_path, network, steps_per_execution):
     x = digits[0][:200]
     straight = make_vae(network=network, steps_per_execution=steps_per_execution)
@@ -340,16 +317,6 @@ def test_nan_is_refused_before_the_first_step(make_vae, digits):
     with pytest.raises(ValueError, match="expected finite numbers, received 1 values that are NaN"):
         vae.fit(x, verbose=0)
     assert int(vae.optimizer.iterations) == 0
-
-
-@pytest.mark.parametrize("dtype", [np.float64, np.uint8, np.int64, bool])
-def test_numbers_of_every_type(make_vae, digits, dtype):
-    x = binary(digits[0][:40])
-    expected = make_vae().fit(x, verbose=0).history["loss"]
-    vae = make_vae()
-    assert vae.fit(x.astype(dtype), verbose=0).history["loss"] == pytest.approx(expected, rel=1e-6)
-    assert vae.evaluate(x.astype(dtype), verbose=0) == vae.evaluate(x, verbose=0)
-    assert vae.terms(x.astype(dtype)).rate.shape == (40,)
 
 
 def test_steps_per_epoch(make_vae, digits):
@@ -408,6 +375,15 @@ def test_networks_that_do_not_end_in_distributions(make_vae):
         vae_tf.VAE(vae.encoder, plain, vae.prior)
     with pytest.raises(ValueError, match=r"latent_dim of the prior: expected 4.* received 3"):
         vae_tf.VAE(vae.encoder, vae.decoder, vae_tf.priors.StandardNormal(3))
+
+
+def test_outputs_that_are_not_finite_are_refused(make_vae, digits):
+    vae = make_vae()
+    kernel = vae.encoder.weights[0]
+    kernel.assign(np.full(kernel.shape, 3e38, np.float32))
+    for method in (vae.encode, vae.reconstruct):
+        with pytest.raises(ValueError, match="Outputs of the model: expected finite numbers, received NaN or infinite"):
+            method(digits[1])
 
 
 @pytest.mark.parametrize("kl_weight", [-1.0, float("nan"), float("inf")])

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from vae_tf import _checks
-from vae_tf.collapse._data import examples, posteriors, subset
+from vae_tf.collapse._data import posteriors, subset
 from vae_tf.collapse._latents import active_units, collapse_threshold, kl_or_none
 from vae_tf.collapse._prediction import LinearPrediction, kl_weight_of, prediction_for
 from vae_tf.likelihoods import Gaussian, Laplace, Likelihood
@@ -51,7 +51,7 @@ def advice(
     Raises:
         ValueError: For a single example, data the VAE cannot take, numbers out of range, or a KL of other latents.
     """
-    x = examples(vae, x, at_least=2)
+    x = vae.adapter.examples(x, at_least=2)
     eps, delta = _checks.positive_float("eps", eps), _checks.fraction("delta", delta)
     threshold = _checks.nonnegative_float("threshold", threshold)
     kl = kl_or_none(vae, x, chunk_size=chunk_size) if kl is None else _of_all_latents(vae, kl)

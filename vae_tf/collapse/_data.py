@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -12,11 +11,6 @@ from tensorflow_probability import distributions as tfd
 from vae_tf import _checks
 from vae_tf.data.adapter import Table
 from vae_tf.vae import VAE
-
-
-def examples(vae: VAE, x: Any, *, at_least: int = 1) -> Table:
-    """`x` as a table `[n, *E]`, or a ValueError if the VAE cannot take it or there are too few examples."""
-    return vae.adapter.examples(x, at_least=at_least)
 
 
 def subset(x: Table, at_most: int, seed: int = 0) -> np.ndarray:

@@ -13,7 +13,6 @@ import tf_keras as keras
 
 from vae_tf import _checks
 from vae_tf.bound import bound
-from vae_tf.collapse._data import examples
 from vae_tf.vae import VAE
 
 
@@ -71,7 +70,7 @@ def amortisation_gap(
     References:
         Cremer, Li, Duvenaud 2018, arXiv 1801.03558.
     """
-    x, chunk_size = examples(vae, x), min(_checks.positive_int("chunk_size", chunk_size), len(x))
+    x, chunk_size = vae.adapter.examples(x), min(_checks.positive_int("chunk_size", chunk_size), len(x))
     network, rng = _network(vae), np.random.default_rng(_checks.seed(seed))
     count = max(32, 2 * (vae.latent_dim + 1)) if num_samples is None else num_samples
     chosen, reported = whitened(rng, count, vae.latent_dim), whitened(rng, count, vae.latent_dim)

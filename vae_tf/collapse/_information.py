@@ -10,7 +10,7 @@ import tensorflow as tf
 from scipy.special import logsumexp
 
 from vae_tf import _checks
-from vae_tf.collapse._data import examples, posteriors
+from vae_tf.collapse._data import posteriors
 from vae_tf.posteriors import DiagonalNormal
 from vae_tf.vae import VAE
 
@@ -66,7 +66,7 @@ def information(vae: VAE, x: Any, *, num_samples: int = 2, seed: int = 0, chunk_
     References:
         Hoffman and Johnson 2016, "ELBO surgery", NeurIPS workshop on approximate Bayesian inference.
     """
-    x = examples(vae, x)
+    x = vae.adapter.examples(x)
     if _checks.positive_int("num_samples", num_samples) < 2:
         remedy = "Two draws give a standard error."
         raise ValueError(_checks.problem("num_samples", expected="at least 2", received="1", remedy=remedy))

@@ -9,7 +9,7 @@ import numpy as np
 from tensorflow_probability import distributions as tfd
 
 from vae_tf import _checks
-from vae_tf.collapse._data import examples, posteriors
+from vae_tf.collapse._data import posteriors
 from vae_tf.vae import VAE
 
 EPS_GRID = np.geomspace(1e-3, 10, 50)
@@ -47,7 +47,7 @@ def kl_per_latent(vae: VAE, x: Any, *, chunk_size: int = 256) -> np.ndarray:
 def kl_or_none(vae: VAE, x: Any, *, chunk_size: int = 256) -> np.ndarray | None:
     """The result of `kl_per_latent`, or None if the posterior or the prior does not allow it."""
     parts = []
-    for _, q in posteriors(vae, examples(vae, x), chunk_size):
+    for _, q in posteriors(vae, vae.adapter.examples(x), chunk_size):
         kl = vae.prior.rate_per_latent(_marginals(q))
         if kl is None:
             return None
@@ -78,7 +78,7 @@ def posterior_mean_variance(vae: VAE, x: Any, *, chunk_size: int = 256) -> np.nd
     References:
         Burda, Grosse, Salakhutdinov 2016, arXiv 1509.00519.
     """
-    means = vae.encode(examples(vae, x, at_least=2), batch_size=_checks.positive_int("chunk_size", chunk_size))
+    means = vae.encode(vae.adapter.examples(x, at_least=2), batch_size=_checks.positive_int("chunk_size", chunk_size))
     return means.astype(np.float64).var(axis=0)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from vae_tf import _checks
 from vae_tf.collapse._advice import SPECTRUM_EXAMPLES, explain
-from vae_tf.collapse._data import examples, subset
+from vae_tf.collapse._data import subset
 from vae_tf.collapse._gap import Gap, amortisation_gap
 from vae_tf.collapse._information import Information, information
 from vae_tf.collapse._latents import EPS_GRID, collapse_threshold, collapsed_share, kl_or_none, posterior_mean_variance
@@ -100,7 +100,7 @@ def diagnose(
     """
     threshold, eps = _checks.nonnegative_float("threshold", threshold), _checks.positive_float("eps", eps)
     delta, chunk_size = _checks.fraction("delta", delta), _checks.positive_int("chunk_size", chunk_size)
-    x, gap = examples(vae, x, at_least=2), None
+    x, gap = vae.adapter.examples(x, at_least=2), None
     if gap_examples:
         first = x[: _checks.positive_int("gap_examples", gap_examples)]
         gap = amortisation_gap(vae, first, seed=seed, chunk_size=min(chunk_size, _GAP_CHUNK))

@@ -138,10 +138,16 @@ def compare(
         progress: Whether to show progress bars where the error output is a terminal.
 
     Raises:
+        TypeError: For models without names, and for what is no VAE.
         ValueError: If two models do not belong in one column (before anything is computed), and as the functions
             `elbo`, `log_likelihood` and `bits_per_dim` do.
     """
     _checks.one_of("quantity", quantity, QUANTITIES)
+    if not isinstance(models, Mapping) or not all(isinstance(vae, VAE) for vae in models.values()):
+        remedy = 'Give each a name: compare({"gaussian": vae, "bernoulli": other}, x).'
+        raise TypeError(
+            _checks.problem("models", expected="a mapping of names to VAEs", received=f"{models!r:.80}", remedy=remedy)
+        )
     bins = _bins(levels, data_range) if quantity == "bits_per_dim" else None
     draws = num_samples if num_samples is not None else 1 if quantity == "elbo" else 5000
     data = _data_by_name(models, x)

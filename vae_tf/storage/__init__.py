@@ -2,15 +2,6 @@
 
 from vae_tf.storage.budget import memory_of
 from vae_tf.storage.judgement import judge, reading
-from vae_tf.storage.writing import check_path, check_weights_path, refuse_saved_model, save, save_weights
+from vae_tf.storage.model import StoredModel, new_clock
 
-__all__ = [
-    "check_path",
-    "check_weights_path",
-    "judge",
-    "memory_of",
-    "reading",
-    "refuse_saved_model",
-    "save",
-    "save_weights",
-]
+__all__ = ["StoredModel", "judge", "memory_of", "new_clock", "reading"]

@@ -18,7 +18,7 @@ from vae_tf.data.adapter import Adapter, Rows, Stream, Table
 from vae_tf.data.streams import is_stream
 from vae_tf.likelihoods import Likelihood
 from vae_tf.objectives import Objective, Progress, negative_log_prob
-from vae_tf.training import batches
+from vae_tf.training import arguments, batches
 from vae_tf.training.epochs import Watch, arranged, as_list
 
 _BATCH = 32  # as in Keras
@@ -77,21 +77,8 @@ class FittedModel(keras.Model, abc.ABC):
         """
         self._refuse_replicas()
         loss = negative_log_prob if loss is None else loss
-        if isinstance(loss, str | keras.losses.Loss) or not callable(loss):
-            raise ValueError(
-                _checks.problem(
-                    "loss",
-                    expected="a function of (x, p) that returns one number per example",
-                    received=repr(loss),
-                    remedy="Leave it out: the loss is -p.log_prob(x), and the decoder's likelihood says which.",
-                )
-            )
-        if kwargs.get("loss_weights") is not None:
-            raise TypeError("loss_weights: a VAE weighs its terms by its objective; use objective=ELBO(kl_weight=...)")
-        if type(optimizer).__module__.split(".")[0] == "keras":
-            expected, received = "an optimizer of tf_keras, or its name", f"one of Keras 3, {type(optimizer).__name__}"
-            remedy = "Import tf_keras as keras: TensorFlow Probability's layers are built on it."
-            raise TypeError(_checks.problem("optimizer", expected=expected, received=received, remedy=remedy))
+        arguments.check_loss(loss, kwargs.get("loss_weights"))
+        arguments.check_optimizer(optimizer)
         super().compile(optimizer=keras.optimizers.get(optimizer), loss=loss, **kwargs)
 
     def fit(
@@ -132,7 +119,9 @@ class FittedModel(keras.Model, abc.ABC):
             NotImplementedError: Under a `tf.distribute` strategy of more than one replica.
         """
         self._refuse_replicas()
-        self._refuse_class_weight(class_weight)
+        arguments.check_class_weight(class_weight)
+        arguments.check_shuffle(shuffle)
+        arguments.check_epochs(epochs, initial_epoch)
         self.adopt_steps()
         data = self.adapter.open(x, y, sample_weight)
         validation = None
@@ -149,6 +138,7 @@ class FittedModel(keras.Model, abc.ABC):
         fed, given = self._fed(data, batch_size, shuffle, steps_per_epoch)
         watching = arranged(callbacks, self.objective)
         self.check_callbacks(watching)
+        self.build_optimizer()  # a step that makes them itself is traced twice
         with _one_line(data, validation):
             return super().fit(
                 fed,
@@ -205,8 +195,9 @@ class FittedModel(keras.Model, abc.ABC):
     ) -> Any:
         """As `keras.Model.train_on_batch`; see `fit`."""
         self._refuse_replicas()
-        self._refuse_class_weight(class_weight)
+        arguments.check_class_weight(class_weight)
         self.adopt_steps()
+        self.build_optimizer()
         return self._on_batch(super().train_on_batch, x, y, sample_weight, **kwargs)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, **kwargs: Any) -> Any:
@@ -218,24 +209,24 @@ class FittedModel(keras.Model, abc.ABC):
         """As `keras.Model.predict_on_batch`; see `predict`."""
         return super().predict_on_batch(self.adapter.table(x)[:])
 
+    @abc.abstractmethod
     def check_callbacks(self, callbacks: list[keras.callbacks.Callback]) -> None:
         """Refuses, before the first step, callbacks that would fail after an epoch."""
 
+    @abc.abstractmethod
+    def build_optimizer(self) -> None:
+        """Makes the slots of the optimizer for the weights that it trains, unless it has them."""
+
+    @abc.abstractmethod
     def adopt_steps(self) -> None:
         """Takes the number of steps from the optimizer, for a model of a file that did not hold it."""
-        if getattr(self, "_steps_unknown", False):
-            self.steps_done.assign(tf.cast(self.optimizer.iterations, tf.int64) if self.optimizer else 0)
-            self._steps_unknown = False
 
     # --- what is handed on to Keras --------------------------------------------------------------------
 
     def _fed(
-        self, data: Rows | Stream, batch_size: int | None, shuffle: Any, steps_per_epoch: int | None
+        self, data: Rows | Stream, batch_size: int | None, shuffle: bool, steps_per_epoch: int | None
     ) -> tuple[Any, dict[str, Any]]:
         """The batches that Keras iterates over, and the arguments that go with them."""
-        if not isinstance(shuffle, bool):
-            expected, remedy = "True or False", "The order of batches of a Dataset or Sequence is its own."
-            raise TypeError(_checks.problem("shuffle", expected=expected, received=repr(shuffle), remedy=remedy))
         if isinstance(data, Stream):
             sequence = {"shuffle": shuffle} if isinstance(data.batches, keras.utils.Sequence) else {}
             return data.batches, {"batch_size": batch_size, "steps_per_epoch": steps_per_epoch, **sequence}
@@ -266,32 +257,7 @@ class FittedModel(keras.Model, abc.ABC):
     # --- what is refused -------------------------------------------------------------------------------
 
     def _refuse_replicas(self) -> None:
-        """Several replicas would each have a sigma of their own: until that is exact, they are refused."""
-        for strategy in (self.distribute_strategy, tf.distribute.get_strategy()):
-            if strategy.num_replicas_in_sync > 1 or isinstance(
-                strategy, tf.distribute.experimental.ParameterServerStrategy
-            ):
-                raise NotImplementedError(
-                    _checks.problem(
-                        "tf.distribute strategy",
-                        expected="one replica",
-                        received=f"{type(strategy).__name__} of {strategy.num_replicas_in_sync}",
-                        remedy="Build, compile and fit the model on one device: with several, sigma and the logs of "
-                        "each replica would differ.",
-                    )
-                )
-
-    @staticmethod
-    def _refuse_class_weight(class_weight: Any) -> None:
-        if class_weight is not None:
-            raise TypeError(
-                _checks.problem(
-                    "class_weight",
-                    expected="None: a VAE has no classes",
-                    received=f"{class_weight!r:.80}",
-                    remedy="Pass sample_weight, one weight for each example.",
-                )
-            )
+        arguments.check_replicas(self.distribute_strategy, tf.distribute.get_strategy())
 
     @staticmethod
     def _split(data: Rows | Stream, share: float) -> tuple[Rows, Rows]:
@@ -344,12 +310,6 @@ class FittedModel(keras.Model, abc.ABC):
                     UserWarning,
                     stacklevel=3,
                 )
-
-
-def unpack(data: Any) -> tuple[Any, Any, Any]:
-    """Images, targets (the images where there are none) and weights of a batch."""
-    x, target, weight = keras.utils.unpack_x_y_sample_weight(data)
-    return x, x if target is None else target, weight
 
 
 def _size(rows: Rows | Table, batch_size: int | None) -> int:

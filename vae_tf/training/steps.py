@@ -11,9 +11,10 @@ from tensorflow_probability import distributions as tfd
 
 from vae_tf import _checks
 from vae_tf.bound import bound, repeated
+from vae_tf.data.streams import parts_of
 from vae_tf.data.tables import WEIGHTS_FAULT, not_one_each
 from vae_tf.objectives import Terms
-from vae_tf.training.fit import FittedModel, unpack
+from vae_tf.training.fit import FittedModel
 from vae_tf.training.logs import Logs
 from vae_tf.training.optimizer import fast_on_cpu
 
@@ -60,7 +61,7 @@ class TrainedModel(FittedModel, abc.ABC):
 
     def predict_step(self, data: Any) -> tf.Tensor:
         """E[x|z] at z = E[z|x]: the mean, nothing drawn."""
-        x = unpack(data)[0]
+        x = parts_of(data)[0]
         p = self.decoder(self.encoder(x, training=False).mean(), training=False)
         return self.likelihood.given(p, x).mean()
 
@@ -101,7 +102,7 @@ class TrainedModel(FittedModel, abc.ABC):
     def _inputs(self, data: Any) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
         """Images, targets and weights of a batch, in the precision of the likelihood."""
         dtype = self.likelihood.compute_dtype
-        x, target, weight = unpack(data)
+        x, target, weight = parts_of(data)
         self.adapter.check_shape(target.shape)
         if weight is not None:
             weight = _one_each(tf.cast(weight, dtype), tf.shape(x)[0])

@@ -66,6 +66,8 @@ INDEXED = {
     "view": lambda x, _: np.repeat(x, 2, axis=0)[::2],
 }
 BATCHED = {"dataset": dataset, "sequence": Batches, "generator": generator}
+WEIGHED = ("fit", "evaluate", "validation")
+"""Entry points that take weights."""
 ENTRIES = ("fit", "evaluate", "predict", "encode", "reconstruct", "elbo", "active_units", "monitor", "validation")
 
 
@@ -121,10 +123,22 @@ def expected(anew):
 def test_indexed_data_give_the_numbers_of_an_array(entry, container, expected, anew, tmp_path):
     data = INDEXED[container](X, tmp_path)
     np.testing.assert_allclose(call(entry, anew(), data), expected(entry, False), rtol=1e-6, atol=1e-6)
-    if entry in ("fit", "evaluate", "validation"):
-        for weight in (WEIGHTS, WEIGHTS[:, None].astype(np.float64), pd.Series(WEIGHTS)):
-            received = call(entry, anew(), data, weight)
-            np.testing.assert_allclose(received, expected(entry, True), rtol=1e-6, atol=1e-6)
+    if entry in WEIGHED:
+        received = call(entry, anew(), data, WEIGHTS)
+        np.testing.assert_allclose(received, expected(entry, True), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("entry", WEIGHED)
+def test_weights_in_any_container_give_the_numbers_of_an_array(entry, expected, anew):
+    for weight in (WEIGHTS[:, None].astype(np.float64), pd.Series(WEIGHTS), WEIGHTS.tolist(), tf.constant(WEIGHTS)):
+        received = call(entry, anew(), X, weight)
+        np.testing.assert_allclose(received, expected(entry, True), rtol=1e-6, atol=1e-6)
+
+
+def test_batches_in_any_form_give_the_numbers_of_an_array(expected, anew):
+    batches = dataset(X, None)
+    for data in (batches.map(lambda x: (x,)), batches.map(lambda x: (x, x))):
+        np.testing.assert_allclose(call("fit", anew(), data), expected("fit", False), rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +152,7 @@ def test_indexed_data_give_the_numbers_of_an_array(entry, container, expected, a
     ],
 )
 def test_batches_give_the_numbers_of_an_array(entry, container, expected, anew):
-    options = [None, WEIGHTS] if entry in ("fit", "evaluate", "validation") else [None]
+    options = [None, WEIGHTS] if entry in WEIGHED else [None]
     for weight in options:
         data = BATCHED[container](X, weight)
         received = (
@@ -157,8 +171,10 @@ def logs_of_fit(vae, data):
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float16, bool])
 def test_any_dtype(dtype, anew):
     data = (X > 0.5).astype(dtype)
-    received, expected = call("fit", anew(), data), call("fit", anew(), data.astype(np.float32))
-    np.testing.assert_allclose(received, expected, rtol=1e-6)
+    for entry in ("fit", "evaluate"):
+        received, expected = call(entry, anew(), data), call(entry, anew(), data.astype(np.float32))
+        np.testing.assert_allclose(received, expected, rtol=1e-6)
+    assert anew().terms(data).rate.shape == (N,)
 
 
 def test_decode_takes_what_encode_gives_in_any_container():

@@ -165,3 +165,9 @@ def test_bernoulli_beside_categorical_of_the_same_binary_images():
     x = grey(0, 2)[:4]
     models = {"bernoulli": small(Bernoulli(SHAPE)), "categorical": small(Categorical(SHAPE, levels=2))}
     assert evaluation.compare(models, x, quantity="bits_per_dim", num_samples=2, progress=False)
+
+
+@pytest.mark.parametrize("models", [lambda vae: [vae], lambda vae: vae, lambda vae: {"a": vae.encoder}])
+def test_models_have_names(make_vae, digits, models):
+    with pytest.raises(TypeError, match="models: expected a mapping of names to VAEs"):
+        evaluation.compare(models(make_vae()), digits[1])

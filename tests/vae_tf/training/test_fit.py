@@ -236,6 +236,13 @@ def test_a_weight_that_is_nan_stops_training_though_the_loss_is_finite():
 # --- what is refused ------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("epochs", [{"epochs": "3"}, {"epochs": 2.5}, {"epochs": 0}, {"initial_epoch": -1}])
+def test_epochs_are_whole_numbers(epochs):
+    (name,) = epochs
+    with pytest.raises(ValueError, match=f"^{name}: expected a whole number"):
+        tiny_vae().fit(X, verbose=0, **epochs)
+
+
 def test_arguments_without_a_meaning_are_refused_by_name():
     vae = tiny_vae()
     for call in (
@@ -352,6 +359,7 @@ with tf.distribute.OneDeviceStrategy("CPU:1").scope():
 """
 
 
+@pytest.mark.integration
 def test_several_replicas_are_refused_by_name():
     code = REPLICAS.format(helpers=str(ROOT / "tests" / "helpers"))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)

@@ -83,7 +83,10 @@ def test_a_graph_that_computes_something_else(trained, tmp_path, monkeypatch):
     assert contents(tmp_path) == before, "the older bundle is as it was, and nothing lies beside it"
 
 
-@pytest.mark.parametrize("opset", [13, 18, 19, newest_opset()])
+OPSETS = [*(pytest.param(opset, marks=pytest.mark.integration) for opset in (13, 18, 19)), newest_opset()]
+
+
+@pytest.mark.parametrize("opset", OPSETS)
 def test_opsets(trained, tmp_path, opset):
     """tf2onnx writes up to 18; what is above it was lifted, and is compared after that."""
     folder = export(trained(network="conv"), tmp_path / "bundle", opset=opset, graphs=ON_REQUEST)

@@ -14,8 +14,18 @@ from vae_tf_onnx import Decoder, Encoder, export, verify
 from vae_tf_onnx.bundle import GRAPHS, MANIFEST, sha256
 
 
-@pytest.mark.parametrize("network", ["mlp", "conv"])
-@pytest.mark.parametrize("name", [*SCALES, "bernoulli"])
+@pytest.mark.parametrize(
+    ("name", "network"),
+    [
+        *((name, "mlp") for name in (*SCALES, "bernoulli")),
+        ("per_pixel", "conv"),
+        *(
+            pytest.param(name, "conv", marks=pytest.mark.integration)
+            for name in (*SCALES, "bernoulli")
+            if name != "per_pixel"
+        ),
+    ],
+)
 def test_the_runtime_agrees_with_vae_tf(trained, exported, digits, name, network):
     vae, folder = trained(name, network), exported(name, network)
     decoder, encoder = Decoder(folder), Encoder(folder)

@@ -12,8 +12,12 @@ import vae_tf
 from vae_tf_onnx import BundleError, Decoder, export_keras, verify
 from vae_tf_onnx.bundle import GOLDEN, MANIFEST
 
+SLOW = {"sequences"}  # a loop, which takes half a minute to convert
 
-@pytest.mark.parametrize("name", DECODERS)
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.integration) if name in SLOW else name for name in DECODERS]
+)
 def test_decoders(tmp_path, name, capfd):
     model = DECODERS[name]()
     folder = export_keras(model, tmp_path / "bundle")

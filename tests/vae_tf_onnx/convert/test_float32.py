@@ -70,6 +70,7 @@ def test_models_in_half_precision(tmp_path, policy, name):
     assert onnx.TensorProto.FLOAT16 not in kinds
 
 
+@pytest.mark.integration
 def test_a_vae_in_mixed_precision(tmp_path, make_vae, digits, policy):
     policy("mixed_float16")
     vae = make_vae(vae_tf.likelihoods.Gaussian(SHAPE), prior=lambda d: vae_tf.priors.MixtureOfNormals(d, 3))

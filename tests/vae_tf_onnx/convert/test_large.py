@@ -39,6 +39,7 @@ def test_weights_beside_the_graph(tmp_path, monkeypatch, opset):
         Decoder(folder)
 
 
+@pytest.mark.integration
 def test_all_graphs_with_weights_beside_them(make_vae, tmp_path, monkeypatch):
     monkeypatch.setattr(_conversion, "EXTERNAL_BYTES", 10_000)
     monkeypatch.setattr(_large, "LARGE_WEIGHT", 1_000)

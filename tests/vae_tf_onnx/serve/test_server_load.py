@@ -13,7 +13,7 @@ import pytest
 from handmade import write_bundle
 from serving import Server, lacks, serving, tensor
 
-pytestmark = lacks("kserve", "tritonclient")
+pytestmark = [lacks("kserve", "tritonclient"), pytest.mark.integration]
 grpc = pytest.importorskip("grpc", reason="grpcio, which kserve brings, is not installed")
 psutil = pytest.importorskip("psutil", reason="psutil, which kserve brings, is not installed")
 

@@ -20,7 +20,7 @@ from vae_tf_onnx.bundle import EXAMPLES, GOLDEN, write_manifest
 from vae_tf_onnx.web import build
 from vae_tf_onnx.web._noise_laws import OBSERVATION_NOISE
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.integration]
 
 
 @pytest.fixture(scope="module")
