@@ -9,6 +9,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from vae_tf.storage import writing
+from vae_tf.training.finite import check_weights
 
 _CLOCK = ("steps_done", "steps_per_epoch", "step_before", "epochs_before")
 
@@ -78,6 +79,11 @@ class StoredModel(keras.Model):
         """Makes the slots of the optimizer for the weights that it trains, unless it has them."""
         if isinstance(self.optimizer, keras.optimizers.Optimizer):  # those of before Keras 2.11 make their own slots
             self.optimizer.build(self.trainable_variables)
+
+    def get_build_config(self) -> Any:
+        """As Keras has it. It is asked for before a file is opened, whoever saves: NaN weights are refused then."""
+        check_weights(self, writing.TO_BE_SAVED)
+        return super().get_build_config()
 
     def adopt_steps(self) -> None:
         """Takes the number of steps from the optimizer, for a model of a file that did not hold it."""

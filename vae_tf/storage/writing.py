@@ -18,6 +18,8 @@ from vae_tf.storage.judgement import judge
 from vae_tf.training.finite import check_weights
 
 _KERAS, _WEIGHTS = ".keras", ".weights.h5"
+TO_BE_SAVED = "Weights to be saved"
+"""The subject of the refusal of weights that are not finite."""
 _REMOTE = re.compile(r"^[a-z0-9+]+://", re.IGNORECASE)
 _ONNX = "to use it without vae_tf, export it to ONNX: vae_tf_onnx.export(vae, 'folder')"
 
@@ -80,7 +82,6 @@ def save(model: keras.Model, filepath: Any, overwrite: bool, save_format: str | 
     path = check_path(filepath, save_format)
     _refuse_others(others)
     _refuse_overwriting(path, overwrite)
-    check_weights(model, f"Weights to be saved as {path}")
     with _replacing(path) as draft:
         keras.models.save_model(model, draft)
         judge(draft, f"{path} is not written, because vae_tf.load would refuse it", custom=None)
@@ -94,7 +95,7 @@ def save_weights(
     See `VAE.save_weights` for the arguments.
     """
     path = check_weights_path(filepath, save_format)
-    check_weights(model, f"Weights to be saved as {path}")
+    check_weights(model, TO_BE_SAVED)
     if not path.endswith(_WEIGHTS):
         keras.Model.save_weights(model, path, overwrite=overwrite, save_format="tf", **others)
         return
