@@ -43,9 +43,13 @@ def load(path: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None 
             or "Name" if they are not. They are trusted with whatever the file passes to them.
 
     Raises:
+        TypeError: For what is no path.
         FileNotFoundError: If there is no such file.
         ValueError: For a file that is refused or broken, whose weights are not all finite, or that holds no VAE.
     """
+    if not isinstance(path, str | os.PathLike):
+        remedy = "Pass a path such as 'vae.keras'."
+        raise TypeError(_checks.problem("path", expected="a path", received=f"a {type(path).__name__}", remedy=remedy))
     source, custom = Path(path), dict(custom_objects or {})
     if not source.exists():
         text = _checks.problem(str(path), expected="a .keras file", received="no file", remedy="Check the path.")

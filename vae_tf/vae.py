@@ -99,7 +99,8 @@ class VAE(StoredModel, TrainedModel):
         for name, kind in (("prior", Prior), ("objective", Objective)):
             part = getattr(self, name)
             if not isinstance(part, kind):
-                remedy = f"Pass one of vae_tf.{kind.__name__.lower()}s."
+                example = "priors.StandardNormal(8)" if kind is Prior else "objectives.ELBO()"
+                remedy = f"Pass one, made by its class: vae_tf.{example}."
                 expected = f"a vae_tf {kind.__name__}"
                 raise TypeError(_checks.problem(name, expected=expected, received=repr(part), remedy=remedy))
         remedies = {

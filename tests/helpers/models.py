@@ -57,3 +57,8 @@ def load_file(path):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def raw_inputs(likelihood, n=5, seed=0):
+    """Outputs of a network for a likelihood, `[n, *P]`."""
+    return np.random.default_rng(seed).normal(size=(n, *likelihood.parameter_shape)).astype(np.float32)

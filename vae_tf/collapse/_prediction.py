@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from vae_tf import _checks
+from vae_tf.data.streams import whole
 from vae_tf.likelihoods import Gaussian
 from vae_tf.objectives import GECO, IWAE, Schedule
 from vae_tf.ppca import covariance_eigenvalues
@@ -58,7 +59,7 @@ def linear_prediction(x: Any, scale: Any, *, latent_dim: int | None = None, kl_w
     they may use more latents, and if they are trained badly they use fewer.
 
     Args:
-        x: Data `[n, *E]`, n >= 2.
+        x: Data `[n, *E]`, n >= 2, in any container that `fit` takes.
         scale: Sigma in the units of the data: a positive number, or an array that broadcasts to `E`.
         latent_dim: Number of latents D; None does not limit the count.
         kl_weight: KL weight of the objective, beta > 0; 1 is the ELBO.
@@ -71,7 +72,7 @@ def linear_prediction(x: Any, scale: Any, *, latent_dim: int | None = None, kl_w
     References:
         Lucas, Tucker, Grosse, Norouzi 2019, arXiv 1911.02469.
     """
-    rows, event_shape = as_rows(x)
+    rows, event_shape = as_rows(whole(x, "data"))
     if len(rows) < 2:
         remedy = "Pass as many as there are: their covariance is what counts."
         raise ValueError(_checks.problem("data", expected="at least 2 examples", received="1", remedy=remedy))

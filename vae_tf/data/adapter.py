@@ -128,7 +128,7 @@ class Adapter:
         Raises:
             ValueError: As `open`, and for a generator that would end in the first of several validations.
         """
-        opened = self.open(*data) if isinstance(data, tuple) and 1 <= len(data) <= 3 else self.open(data)
+        opened = self.open(*data) if self._are_parts(data) else self.open(data)
         if isinstance(opened, Stream) and opened.once and steps is None:
             raise ValueError(
                 _checks.problem(
@@ -139,6 +139,12 @@ class Adapter:
                 )
             )
         return opened
+
+    def _are_parts(self, data: Any) -> bool:
+        """Whether these are x, y and weights, and not examples: a tuple, or as in Keras a list of whole arrays."""
+        if not isinstance(data, tuple | list) or not 1 <= len(data) <= 3:
+            return False
+        return isinstance(data, tuple) or all(np.ndim(part) > len(self.event_shape) for part in data[:2])
 
     def inputs(self, x: Any) -> Iterator[np.ndarray] | Table:
         """Inputs of the encoder alone: a table, or the `x` of each batch of a stream. Values must be finite."""
@@ -291,7 +297,7 @@ def _check_shape(what: str, shape: Any, expected: tuple[int | None, ...], whose:
     if received.is_compatible_with((None, *expected)):
         return
     axes = ", ".join(map(str, expected))
-    if received.is_compatible_with(expected):
+    if received.is_fully_defined() and received.is_compatible_with(expected):
         remedy = "Add the batch axis: dataset.batch(32), or x[None]."
     elif expected[-1] == 1 and received.is_compatible_with((None, *expected[:-1])):
         remedy = "Add the axis of channels: x[..., None]."

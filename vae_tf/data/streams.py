@@ -13,7 +13,7 @@ import tf_keras as keras
 from scipy import sparse
 
 from vae_tf import _checks
-from vae_tf.data.tables import dense, is_array_like, no_examples, no_numbers, not_one_each, numbers_in
+from vae_tf.data.tables import Table, dense, is_array_like, no_examples, no_numbers, not_one_each, numbers_in
 
 Parts = tuple[Any, Any, Any]
 """Inputs, targets (the inputs where there are none) and weights (or None) of a batch."""
@@ -161,6 +161,21 @@ def parts_of(batch: Any) -> Parts:
             )
         )
     return x, x if target is None else target, weight
+
+
+def whole(data: Any, what: str = "Data") -> np.ndarray:
+    """All inputs in any container as one array `[n, *E]`, without a model that knows their shape.
+
+    Raises:
+        TypeError: For data that are no real numbers.
+        ValueError: For data without an example.
+    """
+    if not is_stream(data):
+        return Table(data, what)[:]
+    parts = [in_numpy(batch)[0] for batch in Stream(data)]
+    if not parts:
+        raise no_examples("none", what)
+    return np.concatenate(parts)
 
 
 def in_numpy(batch: Any) -> Parts:

@@ -124,6 +124,11 @@ class Pass:
     progress: bool
 
     def __post_init__(self) -> None:
+        if not isinstance(self.vae, VAE):
+            remedy = "Load a file first: vae_tf.load(path)."
+            raise TypeError(
+                _checks.problem("vae", expected="a VAE", received=f"a {type(self.vae).__name__}", remedy=remedy)
+            )
         self.x = self.vae.adapter.examples(self.x)
         self.num_samples = _checks.positive_int("num_samples", self.num_samples)
         per_dimension = math.prod(self.vae.likelihood.parameter_shape) / self.vae.likelihood.dims

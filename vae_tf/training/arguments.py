@@ -28,7 +28,11 @@ def check_loss(loss: Any, loss_weights: Any) -> None:
 
 
 def check_optimizer(optimizer: Any) -> None:
-    """Refuses an optimizer of Keras 3."""
+    """Refuses an optimizer of Keras 3, and what is none."""
+    if optimizer is None or isinstance(optimizer, type):
+        received = "None" if optimizer is None else f"the class {optimizer.__name__}"
+        expected, remedy = "an optimizer of tf_keras, or its name", 'Pass keras.optimizers.Adam(1e-3) or "adam".'
+        raise TypeError(_checks.problem("optimizer", expected=expected, received=received, remedy=remedy))
     if type(optimizer).__module__.split(".")[0] == "keras":
         expected, received = "an optimizer of tf_keras, or its name", f"one of Keras 3, {type(optimizer).__name__}"
         raise TypeError(_checks.problem("optimizer", expected=expected, received=received, remedy=_TF_KERAS))
@@ -66,8 +70,8 @@ def check_shuffle(shuffle: Any) -> None:
         raise TypeError(_checks.problem("shuffle", expected=expected, received=repr(shuffle), remedy=remedy))
 
 
-def check_epochs(epochs: Any, initial_epoch: Any) -> None:
-    """Refuses counts of epochs that are no whole numbers, and a first epoch behind the last."""
-    _checks.positive_int("epochs", epochs)
-    if initial_epoch != 0:
-        _checks.positive_int("initial_epoch", initial_epoch)
+def check_counts(**counts: Any) -> None:
+    """Refuses counts of epochs, steps or examples that are no whole numbers above 0; None leaves one open."""
+    for name, count in counts.items():
+        if count is not None:
+            _checks.positive_int(name, count)

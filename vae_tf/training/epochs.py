@@ -52,7 +52,7 @@ def as_list(callbacks: Any) -> list[keras.callbacks.Callback]:
         callbacks = callbacks.callbacks
     elif isinstance(callbacks, keras.callbacks.Callback):
         callbacks = [callbacks]
-    given = [callbacks] if isinstance(callbacks, type) else list(callbacks or ())
+    given = list(callbacks or ()) if isinstance(callbacks, Iterable | None) else [callbacks]
     for callback in given:
         if not isinstance(callback, keras.callbacks.Callback):
             remedy = "Pass instances, such as [vae_tf.callbacks.MSEEquivalence()]; Keras' are in tf_keras.callbacks."

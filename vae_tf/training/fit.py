@@ -79,6 +79,7 @@ class FittedModel(keras.Model, abc.ABC):
         loss = negative_log_prob if loss is None else loss
         arguments.check_loss(loss, kwargs.get("loss_weights"))
         arguments.check_optimizer(optimizer)
+        kwargs.setdefault("weighted_metrics", [])  # or Keras warns that weights are without use, which they are not
         super().compile(optimizer=keras.optimizers.get(optimizer), loss=loss, **kwargs)
 
     def fit(
@@ -121,7 +122,14 @@ class FittedModel(keras.Model, abc.ABC):
         self._refuse_replicas()
         arguments.check_class_weight(class_weight)
         arguments.check_shuffle(shuffle)
-        arguments.check_epochs(epochs, initial_epoch)
+        arguments.check_counts(
+            epochs=epochs,
+            initial_epoch=initial_epoch or None,
+            steps_per_epoch=steps_per_epoch,
+            batch_size=batch_size,
+            validation_batch_size=validation_batch_size,
+            validation_steps=kwargs.get("validation_steps"),
+        )
         self.adopt_steps()
         data = self.adapter.open(x, y, sample_weight)
         validation = None
@@ -139,13 +147,16 @@ class FittedModel(keras.Model, abc.ABC):
         watching = arranged(callbacks, self.objective)
         self.check_callbacks(watching)
         self.build_optimizer()  # a step that makes them itself is traced twice
+        self._eval_data_handler = None  # Keras keeps that of a fit which was interrupted, and would validate on its data
         with _one_line(data, validation):
             return super().fit(
                 fed,
                 epochs=epochs,
                 initial_epoch=initial_epoch,
                 callbacks=watching,
-                validation_data=_in_order(validation, validation_batch_size or batch_size),
+                validation_data=_in_order(
+                    validation, batch_size if validation_batch_size is None else validation_batch_size
+                ),
                 **given,
                 **kwargs,
             )
@@ -235,7 +246,7 @@ class FittedModel(keras.Model, abc.ABC):
     def _epochs(self, rows: Rows, batch_size: int, shuffle: bool, steps_per_epoch: int | None) -> tf.data.Dataset:
         """Batches in their order, or in one given by (seed, epoch), an epoch being so many optimizer steps."""
         available = -(-len(rows) // batch_size)
-        steps = available if steps_per_epoch is None else _checks.positive_int("steps_per_epoch", steps_per_epoch)
+        steps = available if steps_per_epoch is None else steps_per_epoch
         if steps > available:
             expected = f"at most {available}, the number of batches"
             remedy = "Leave it out, or raise epochs instead."

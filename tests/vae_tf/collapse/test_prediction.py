@@ -5,10 +5,12 @@ import re
 
 import numpy as np
 import pytest
-from scipy import optimize
+import tensorflow as tf
+from scipy import optimize, sparse
 
 import vae_tf
 from vae_tf import collapse
+from vae_tf.collapse import linear_prediction
 from vae_tf.collapse._prediction import prediction_for
 from vae_tf.likelihoods import Gaussian, Laplace
 from vae_tf.networks import mlp_decoder, mlp_encoder
@@ -117,7 +119,7 @@ def test_a_trained_linear_vae_keeps_as_many(name):
     ("x", "arguments", "message"),
     [
         (X[:1], {"scale": 1.0}, "data: expected at least 2 examples, received 1"),
-        (X[:0], {"scale": 1.0}, "data: expected examples along the first axis"),
+        (X[:0], {"scale": 1.0}, "data: expected at least 1 example"),
         (X[:, 0], {"scale": 1.0}, "data: expected examples along the first axis"),
         (np.where(np.eye(40, 6) > 0, np.nan, X), {"scale": 1.0}, "data: expected finite numbers"),
         (X, {"scale": 0.0}, "scale: expected a finite number above 0, received 0.0"),
@@ -138,7 +140,7 @@ def test_what_it_refuses(x, arguments, message):
 
 
 def test_data_that_are_no_numbers_are_refused():
-    with pytest.raises(TypeError, match="data: expected real numbers"):
+    with pytest.raises(TypeError, match="data: expected numbers in an array"):
         collapse.linear_prediction([["a", "b"], ["c", "d"]], 1.0)
 
 
@@ -231,3 +233,10 @@ def test_the_weight_of_the_kl_counts():
 )
 def test_none_where_it_says_nothing(likelihood, objective):
     assert prediction_for(linear_vae(likelihood, objective), X) is None
+
+
+def test_the_data_in_any_container():
+    x = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
+    expected = linear_prediction(x, 0.5).eigenvalues
+    for data in (sparse.csr_matrix(x), tf.data.Dataset.from_tensor_slices(x).batch(16), x.tolist()):
+        np.testing.assert_allclose(linear_prediction(data, 0.5).eigenvalues, expected, rtol=1e-5)

@@ -411,3 +411,15 @@ def test_a_dataset_of_other_tensors(element, anew):
 def test_weights_without_any_weight(anew):
     with pytest.raises(ValueError, match="a weight above 0, received only 0"):
         anew().evaluate(X, sample_weight=np.zeros(N), verbose=0)
+
+
+def test_validation_data_in_a_list_are_arrays_as_in_keras(anew):
+    (expected,) = anew().fit(X, validation_data=(X, X), verbose=0).history["val_loss"]
+    assert anew().fit(X, validation_data=[X, X], verbose=0).history["val_loss"] == [expected]
+    assert anew().fit(X, validation_data=list(X[:2]), verbose=0).history["val_loss"]  # two examples
+
+
+def test_labels_beside_flat_data_are_to_be_left_out(anew):
+    labelled = tf.data.Dataset.from_tensor_slices((X, np.zeros(N))).batch(BATCH)
+    with pytest.raises(ValueError, match=r"received shape \[None\]\. Pass the images once, fit\(x\), without labels"):
+        anew().fit(labelled, verbose=0)
