@@ -28,6 +28,10 @@ class Parts(Protocol):
     objective: Objective
 
     @property
+    def impossible(self) -> str:
+        """The error of a loss that is infinite or NaN."""
+
+    @property
     def posterior(self) -> Posterior:
         """The encoder's last layer."""
 
@@ -73,7 +77,10 @@ def bound(
         if model.objective.weighs_draws:  # at the scale before the update, as in EM
             before = model.likelihood.from_parameters(model.likelihood.parameters_of(p))
             log_weights = tf.reshape(before.log_prob(target), tf.shape(log_ratio)) - log_ratio
-        p = model.likelihood.update(p, target, draw_weights(model.objective, log_weights, weight))
+        finite = tf.reduce_all(tf.math.is_finite(log_ratio if rate is None else rate))
+        possible = tf.debugging.Assert(finite, [model.impossible])
+        with tf.control_dependencies([possible] if possible is not None else []):  # no sigma from a diverged encoder
+            p = model.likelihood.update(p, target, draw_weights(model.objective, log_weights, weight))
 
     distortion = tf.reshape(_one_number_each(loss(target, p)), (draws, -1))  # -log p(x|z), [K, B]
     terms = Terms(

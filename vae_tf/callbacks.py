@@ -11,7 +11,6 @@ import tf_keras as keras
 
 from vae_tf import _checks, collapse
 from vae_tf.likelihoods import Bernoulli, Gaussian, Laplace, Likelihood
-from vae_tf.objectives.schedules import value_at
 from vae_tf.vae import VAE
 
 __all__ = ["CollapseMonitor", "MSEEquivalence"]
@@ -25,8 +24,9 @@ class MSEEquivalence(keras.callbacks.Callback):
     Bernoulli 1, the factor of its cross-entropy.
     `rmse`: the residual sqrt(mean (x - E[x|z])^2), a running average over the last batches of the epoch.
     `optimal_mse_scale`: 1/(2 rmse^2), what `mse_scale` would be at the best scalar sigma.
-    `beta_equivalent`: 1/(2 mse_scale) times the objective's present kl_weight: the beta with which a decoder of unit
-    variance (likelihood `||x - x'||^2 / 2`) would make the same trade-off.
+    `beta_equivalent`: 1/(2 mse_scale) times the present weight of the KL relative to the distortion (of GECO, one over
+    its multiplier): the beta with which a decoder of unit variance (likelihood `||x - x'||^2 / 2`) would make the same
+    trade-off. FreeBits and Capacity, which hold the KL up instead of weighing it, have none.
 
     Where sigma differs between dimensions, `sigma` and `mse_scale` are means over dimensions, beside their
     5 % and 95 % quantiles `sigma_q05`, `sigma_q95`, `mse_scale_q05`, `mse_scale_q95`; for "per_pixel" the values of
@@ -62,8 +62,10 @@ class MSEEquivalence(keras.callbacks.Callback):
         if isinstance(likelihood, Bernoulli):
             logs["mse_scale"] = likelihood.equivalence().scale_factor
         elif isinstance(likelihood, Gaussian):
-            kl_weight = float(value_at(getattr(self.model.objective, "kl_weight", 1.0), self.model.progress))
-            logs.update(_track(np.asarray(scale, np.float64), np.asarray(likelihood.precision) / 2, kl_weight))
+            logs.update(_track(np.asarray(scale, np.float64), np.asarray(likelihood.precision) / 2))
+            kl_weight = self.model.objective.relative_kl_weight(self.model.progress)
+            if kl_weight is not None:
+                logs["beta_equivalent"] = float(kl_weight) / (2 * logs["mse_scale"])
             self._warn_if_off(np.sqrt(np.mean(np.square(likelihood.scale))), rmse, likelihood)
         elif scale is not None:
             logs["scale"] = float(np.mean(scale))
@@ -171,10 +173,9 @@ def _check_model(callback: keras.callbacks.Callback, remedy: str) -> None:
         raise TypeError(_checks.problem(name, expected="a vae_tf.VAE", received=received, remedy=remedy))
 
 
-def _track(scale: np.ndarray, mse_scale: np.ndarray, kl_weight: float) -> dict[str, float]:
+def _track(scale: np.ndarray, mse_scale: np.ndarray) -> dict[str, float]:
     mse_scale = mse_scale.astype(np.float64)
     logs = {"sigma": float(scale.mean()), "mse_scale": float(mse_scale.mean())}
-    logs["beta_equivalent"] = kl_weight / (2 * logs["mse_scale"])
     if scale.size > 1:
         for name, values in (("sigma", scale), ("mse_scale", mse_scale)):
             low, high = np.quantile(values, [0.05, 0.95])

@@ -19,6 +19,7 @@ from vae_tf.objectives import ELBO, Objective, Terms
 from vae_tf.posteriors import Posterior
 from vae_tf.priors import Prior
 from vae_tf.storage import StoredModel, new_clock
+from vae_tf.training.finite import check_outputs
 from vae_tf.training.steps import TrainedModel, seed_pair
 
 __all__ = ["VAE"]
@@ -229,13 +230,7 @@ class VAE(StoredModel, TrainedModel):
         results = [function(tf.convert_to_tensor(part.astype(dtype, copy=False))).numpy() for part in data]
         if not results:
             raise no_examples("none")
-        if not all(np.isfinite(result).all() for result in results):
-            expected, received = "finite numbers", "NaN or infinite ones from finite data"
-            remedy = "Check the weights; in half precision large values overflow: scale the data, or use float32."
-            raise ValueError(
-                _checks.problem("Outputs of the model", expected=expected, received=received, remedy=remedy)
-            )
-        return np.concatenate(results)
+        return check_outputs(np.concatenate(results))
 
     def calibrate(
         self,

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import tf_keras as keras
 from models import SHAPE, binary, make_likelihood
+from tiny import X, tiny_vae
 
 import vae_tf
+from vae_tf import objectives
 from vae_tf.callbacks import MSEEquivalence
 from vae_tf.objectives import ELBO
 
@@ -111,3 +113,13 @@ def test_a_perfect_residual_is_no_division_by_zero(make_vae):
     callback.set_model(vae)
     callback.on_epoch_end(0, logs)
     assert logs["optimal_mse_scale"] == math.inf
+
+
+def test_beta_of_objectives_that_weigh_the_kl_otherwise():
+    vae = tiny_vae(objective=objectives.GECO(0.5, speed=0.5))
+    logs = vae.fit(X, epochs=3, verbose=0, callbacks=[MSEEquivalence()]).history
+    weight = np.exp(-float(vae.objective_state["log_multiplier"]))
+    assert logs["beta_equivalent"][-1] == pytest.approx(logs["sigma"][-1] ** 2 * weight, rel=1e-5)
+    held_up = tiny_vae(objective=objectives.FreeBits(0.1)).fit(X, verbose=0, callbacks=[MSEEquivalence()]).history
+    assert "sigma" in held_up
+    assert "beta_equivalent" not in held_up

@@ -10,7 +10,6 @@ import numpy as np
 from vae_tf import _checks
 from vae_tf.data.streams import whole
 from vae_tf.likelihoods import Gaussian
-from vae_tf.objectives import GECO, IWAE, Schedule
 from vae_tf.ppca import covariance_eigenvalues
 from vae_tf.ppca.arrays import as_rows
 from vae_tf.vae import VAE
@@ -103,10 +102,9 @@ def prediction_for(vae: VAE, x: np.ndarray) -> LinearPrediction | None:
 
 def kl_weight_of(vae: VAE) -> float | None:
     """The factor of the KL in the objective relative to the distortion, at the end of its schedule, or None."""
-    if isinstance(vae.objective, GECO):
-        return float(np.exp(-vae.objective_state["log_multiplier"].numpy()))
-    weight = 1.0 if isinstance(vae.objective, IWAE) else getattr(vae.objective, "kl_weight", None)
-    return weight.end if isinstance(weight, Schedule) else weight
+    schedule = vae.objective.schedules().get("kl_weight")
+    weight = vae.objective.relative_kl_weight(vae.progress) if schedule is None else schedule.end
+    return None if weight is None else float(weight)
 
 
 def _sigma(scale: Any, shape: tuple[int, ...]) -> float | np.ndarray:

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from vae_tf import _checks
 from vae_tf.data.streams import Parts, Stream, in_numpy, is_stream, stream
-from vae_tf.data.tables import Table, check_finite, check_lengths, no_examples, no_numbers, weights
+from vae_tf.data.tables import Table, check_finite, check_lengths, no_examples, no_numbers, no_weight, weights
 
 _ONCE = "Pass the images once, fit(x), without labels: of batches, dataset.map(lambda x, y: x)."
 _RESHAPE = "Reshape the data, or build the encoder for their shape."
@@ -70,7 +70,10 @@ class Rows:
                     remedy="Choose another share, or pass validation_data.",
                 )
             )
-        return self._part(slice(None, cut)), self._part(slice(cut, None))
+        parts = self._part(slice(None, cut)), self._part(slice(cut, None))
+        if not all(part.weight is None or part.weight.any() for part in parts):
+            raise no_weight()
+        return parts
 
     def _part(self, part: slice) -> Rows:
         target = None if self.target is None else self.target.part(part)
@@ -150,14 +153,14 @@ class Adapter:
         """Inputs of the encoder alone: a table, or the `x` of each batch of a stream. Values must be finite."""
         return _inputs(x, "Data", self._check_input_shape, self.input_shape or self.event_shape)
 
-    def input_batches(self, x: Any) -> Any:
-        """Batches of inputs, for Keras to predict from; the first of a pass is checked."""
+    def input_batches(self, x: Any) -> Stream:
+        """Batches of inputs, to predict from; the first of a pass is checked."""
 
         def check(batch: Parts) -> None:
             self._check_input_shape(batch[0].shape)
             check_finite(batch[0], "Data")
 
-        return stream(x, lambda inputs, _: self._check_input_shape(inputs), check).batches
+        return stream(x, lambda inputs, _: self._check_input_shape(inputs), check)
 
     def table(self, x: Any) -> Table:
         """As `inputs`, for data that can be indexed only: a TypeError for batches."""
@@ -200,8 +203,7 @@ class Adapter:
                 check_finite(block, "Inputs of the encoder")
         weight = None if sample_weight is None else weights(sample_weight, len(table))
         if weight is not None and not weight.any():
-            expected, remedy = "a weight above 0", "A weighted mean needs some weight."
-            raise ValueError(_checks.problem("sample_weight", expected=expected, received="only 0", remedy=remedy))
+            raise no_weight()
         return Rows(table, target, weight)
 
     # --- data that come in batches ---------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ class Stream:
     """Batches that come in an order of their own; the first of each pass is checked when it passes.
 
     Attributes:
-        batches: A `tf.data.Dataset`, a `keras.utils.Sequence` or a generator.
+        batches: A `tf.data.Dataset`, `Batches` or an iterator.
         steps: Number of batches in a pass; None where nobody knows or there is no end.
         once: Whether there is one pass only.
         faults: Errors that a check inside a `tf.data.Dataset` raised, for TensorFlow hides them.
@@ -37,7 +38,7 @@ class Stream:
 
     def __iter__(self) -> Iterator[Any]:
         """The batches of one pass."""
-        if isinstance(self.batches, keras.utils.Sequence):
+        if isinstance(self.batches, Batches):
             return (self.batches[i] for i in range(len(self.batches)))
         if repeats_for_ever(self.batches):
             raise ValueError(
@@ -78,15 +79,50 @@ def stream(data: Any, check_specs: Callable[[Any, Any], None], check: Callable[[
         if len(data) == 0:
             raise no_examples("a Sequence of length 0")
         check(in_numpy(data[0]))
-        return Stream(data, len(data))
+        return Stream(Batches(data), len(data))
     batches = iter(data)
     first = next(batches, None)
     if first is None:
         raise no_examples(f"a {type(data).__name__} without any")
     check(in_numpy(first))
     if batches is data:
-        return Stream(itertools.chain([first], batches), once=True)
+        return Stream(map(_arrays, itertools.chain([first], batches)), once=True)
     return Stream(_again_and_again(data, first), len(data) if hasattr(data, "__len__") else None)
+
+
+class Batches(keras.utils.Sequence):
+    """The batches of a `keras.utils.Sequence` as numpy arrays, in its order or in one given by (seed, epoch).
+
+    Args:
+        sequence: The Sequence.
+        order: Function of the epoch: the numbers of the batches; None for their own order.
+        epoch: Number of the epoch that comes first.
+    """
+
+    def __init__(
+        self, sequence: keras.utils.Sequence, order: Callable[[int], np.ndarray] | None = None, epoch: int = 0
+    ) -> None:
+        super().__init__()
+        self.sequence, self.order, self.epoch = sequence, order, epoch
+
+    def shuffled(self, seed: int, epoch: int) -> Batches:
+        """The same batches in an order of each epoch, from this epoch on."""
+        return Batches(self.sequence, functools.partial(_permutation, seed, len(self)), epoch)
+
+    def __len__(self) -> int:
+        return len(self.sequence)
+
+    def __getitem__(self, i: int) -> tuple[np.ndarray, ...]:
+        return _arrays(self.sequence[i if self.order is None else int(self.order(self.epoch)[i])])
+
+    def on_epoch_end(self) -> None:
+        """Goes on to the next epoch, and tells the Sequence."""
+        self.epoch += 1
+        self.sequence.on_epoch_end()
+
+
+def _permutation(seed: int, n: int, epoch: int) -> np.ndarray:
+    return np.random.default_rng([seed, epoch]).permutation(n)
 
 
 def _again_and_again(data: Any, first: Any) -> tf.data.Dataset:

@@ -191,6 +191,12 @@ def no_numbers(
     return TypeError(_checks.problem(what, expected=expected, received=received, remedy=remedy))
 
 
+def no_weight() -> ValueError:
+    """The refusal of data whose examples all have the weight 0."""
+    expected, remedy = "a weight above 0", "A weighted mean needs some weight."
+    return ValueError(_checks.problem("sample_weight", expected=expected, received="only 0", remedy=remedy))
+
+
 def no_examples(received: str, what: str = "Data") -> ValueError:
     """The refusal of data without an example."""
     remedy = "Check how the data were read or selected."

@@ -9,6 +9,7 @@ import numpy as np
 import tf_keras as keras
 
 from vae_tf import _checks
+from vae_tf.data.streams import whole
 from vae_tf.likelihoods import Gaussian
 from vae_tf.linear import _covariance_fit
 from vae_tf.linear._centred_dense import CentredDense
@@ -172,9 +173,9 @@ class LinearVAE(VAE):
         return (columns / np.where(length > 0, length, 1.0))[np.argsort(-length[:, 0], kind="stable")]
 
     def _flat(self, x: Any) -> np.ndarray:
-        rows, _ = as_rows(x)
-        self.adapter.check_shape(np.shape(x))
-        return rows
+        x = whole(x, "data")
+        self.adapter.check_shape(x.shape)
+        return as_rows(x)[0]
 
     # --- training on the covariance --------------------------------------------------------------------
 

@@ -59,6 +59,10 @@ class Objective(abc.ABC):
         """
         return tf.ones_like(log_weights)
 
+    def relative_kl_weight(self, progress: Progress) -> Any:
+        """The factor of the KL relative to the distortion at present; None where the objective does not weigh it."""
+        return None
+
     def initial_state(self) -> dict[str, float]:
         """Names and first values of the numbers that the objective keeps between steps, saved with the model."""
         return {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import tensorflow as tf
 import tf_keras as keras
 
@@ -32,6 +34,10 @@ class ELBO(Objective):
     def __init__(self, kl_weight: float | Schedule = 1.0, *, num_samples: int = 1) -> None:
         self.kl_weight = number_or_schedule("kl_weight", kl_weight, "kl_weight=1 is the evidence lower bound.")
         self.num_samples = _checks.positive_int("num_samples", num_samples)
+
+    def relative_kl_weight(self, progress: Progress) -> Any:
+        """See Objective.relative_kl_weight; the KL weight."""
+        return value_at(self.kl_weight, progress)
 
     def __call__(self, terms: Terms, progress: Progress = Progress()) -> tf.Tensor:  # noqa: B008
         """See Objective.__call__."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import tensorflow as tf
 import tf_keras as keras
@@ -58,7 +59,12 @@ class GECO(Objective):
         running = self.decay * state["violation"] + (1 - self.decay) * violation
         running = tf.where(tf.math.is_nan(running), violation, running)  # the first batch
         log_multiplier = state["log_multiplier"] + self.speed * tf.clip_by_value(running, -1.0, 1.0)
-        return {"log_multiplier": tf.clip_by_value(log_multiplier, -10.0, 10.0), "violation": running}
+        new = {"log_multiplier": tf.clip_by_value(log_multiplier, -10.0, 10.0), "violation": running}
+        return {name: tf.where(terms.counts, value, state[name]) for name, value in new.items()}
+
+    def relative_kl_weight(self, progress: Progress) -> Any:
+        """See Objective.relative_kl_weight; one over the multiplier."""
+        return tf.exp(-progress.state["log_multiplier"])
 
     def logs(self, progress: Progress) -> dict[str, tf.Tensor]:
         """See Objective.logs; `multiplier` is the factor of the constraint."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import tensorflow as tf
 import tf_keras as keras
 
@@ -30,6 +32,10 @@ class IWAE(Objective):
 
     def __init__(self, num_samples: int) -> None:
         self.num_samples = _checks.positive_int("num_samples", num_samples)
+
+    def relative_kl_weight(self, progress: Progress) -> Any:
+        """See Objective.relative_kl_weight; 1."""
+        return 1.0
 
     def __call__(self, terms: Terms, progress: Progress = Progress()) -> tf.Tensor:  # noqa: B008
         """See Objective.__call__."""

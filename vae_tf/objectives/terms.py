@@ -42,6 +42,11 @@ class Terms:
         """The bound at each of K draws, `[K, B]`, whose mean is `elbo`; with the KL in closed form where it has one."""
         return self.log_weights if self.rate_is_sampled else self.log_likelihood - self.rate
 
+    @property
+    def counts(self) -> tf.Tensor:
+        """Whether any example of the batch has a weight."""
+        return tf.constant(True) if self.weight is None else tf.reduce_any(self.weight > 0)
+
     def average(self, values: tf.Tensor) -> tf.Tensor:
         """The mean of values `[B, ...]` over the batch, the examples weighted."""
         return batch_mean(values, self.weight)

@@ -75,11 +75,6 @@ class StoredModel(keras.Model):
             writing.refuse_saved_model("Saving a VAE")
         return super()._trackable_children(save_type, **kwargs)
 
-    def build_optimizer(self) -> None:
-        """Makes the slots of the optimizer for the weights that it trains, unless it has them."""
-        if isinstance(self.optimizer, keras.optimizers.Optimizer):  # those of before Keras 2.11 make their own slots
-            self.optimizer.build(self.trainable_variables)
-
     def get_build_config(self) -> Any:
         """As Keras has it. It is asked for before a file is opened, whoever saves: NaN weights are refused then."""
         check_weights(self, writing.TO_BE_SAVED)
@@ -113,7 +108,9 @@ class StoredModel(keras.Model):
     def load_weights(self, filepath: Any, *args: Any, **kwargs: Any) -> Any:
         """As `keras.Model.load_weights`; the optimizer of a compiled model takes its state, too."""
         self.build_optimizer()
-        return super().load_weights(filepath, *args, **kwargs)
+        status = super().load_weights(filepath, *args, **kwargs)
+        check_weights(self, f"Weights in {filepath}", "Load a file that was saved before the training diverged.")
+        return status
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles as the saved model was, and makes the optimizer's slots, for their saved values."""
@@ -127,7 +124,6 @@ def new_clock() -> tf.train.Checkpoint:
     Epochs are counted from the last call of `fit` that changed their length.
     """
     variables = {name: tf.Variable(0.0, trainable=False, name=name) for name in _CLOCK[1:]}
-    variables["steps_per_epoch"].assign(1.0)
     return tf.train.Checkpoint(
         steps_done=tf.Variable(0, trainable=False, dtype=tf.int64, name="steps_done"), **variables
     )

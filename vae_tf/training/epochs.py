@@ -102,9 +102,11 @@ class Watch(keras.callbacks.Callback):
     def __init__(self) -> None:
         super().__init__()
         self._supports_tf_logs = True
+        self._batches = False
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Looks at the loss, where no check is compiled into the step."""
+        self._batches = True
         if self.model.jit_compile and logs and not math.isfinite(float(logs["loss"])):
             raise ValueError(self.model.impossible)
 
@@ -112,9 +114,23 @@ class Watch(keras.callbacks.Callback):
         """See on_train_batch_end."""
         self.on_train_batch_end(batch, logs)
 
+    def on_test_end(self, logs: Any = None) -> None:
+        """Refuses means over nothing: their zeros would be the best values ever."""
+        if float(self.model.logs.weight) == 0:
+            raise nothing_to_average()
+
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Looks at all weights."""
+        if self._batches:  # not where the model is trained on a covariance
+            self.on_test_end()
         check_weights(self.model)
+
+
+def nothing_to_average() -> ValueError:
+    """The error of a pass over data in which no example had a weight above 0."""
+    expected, received = "an example with a weight above 0", "none in a whole pass over the data"
+    remedy = "Check that the data are not empty, and their weights."
+    return ValueError(_checks.problem("Data", expected=expected, received=received, remedy=remedy))
 
 
 class EpochLine(keras.callbacks.ProgbarLogger):

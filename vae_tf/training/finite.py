@@ -1,9 +1,10 @@
-"""The check that every weight of a model, and every slot of its optimizer, is a finite number."""
+"""The checks that weights, the slots of an optimizer, and outputs are finite numbers."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
@@ -40,6 +41,15 @@ def check_weights(model: keras.Model, what: str = "Weights", remedy: str = _RETR
         others = f", and some in {len(bad) - 1} other variable{'s' * (len(bad) > 2)}" if len(bad) > 1 else ""
         received = f"{wrong} of {bad[0].shape.num_elements()} NaN or infinite in {_name(bad[0])}{others}"
         raise ValueError(_checks.problem(what, expected="finite numbers", received=received, remedy=remedy))
+
+
+def check_outputs(outputs: np.ndarray) -> np.ndarray:
+    """The outputs of a model for finite inputs, or a ValueError if they are not finite."""
+    if not np.isfinite(outputs).all():
+        expected, received = "finite numbers", "NaN or infinite ones from finite data"
+        remedy = "Check the weights; in half precision large values overflow: scale the data, or use float32."
+        raise ValueError(_checks.problem("Outputs of the model", expected=expected, received=received, remedy=remedy))
+    return outputs
 
 
 def _real_variables(model: keras.Model) -> list[Any]:

@@ -15,15 +15,18 @@ import tf_keras as keras
 
 from vae_tf import _checks
 from vae_tf.data.adapter import Adapter, Rows, Stream, Table
-from vae_tf.data.streams import is_stream
+from vae_tf.data.streams import Batches, is_stream
 from vae_tf.likelihoods import Likelihood
 from vae_tf.objectives import Objective, Progress, negative_log_prob
 from vae_tf.training import arguments, batches
 from vae_tf.training.epochs import Watch, arranged, as_list
+from vae_tf.training.finite import check_outputs
 
 _BATCH = 32  # as in Keras
-_ASSERTION = re.compile(r"assertion failed: \[(.+: expected .+)\]")
-"""The text of an assertion of ours within an error of TensorFlow."""
+_ASSERTION = re.compile(
+    r"(?:assertion failed: \[|Summarized data: b['\"])(.+: expected .+?)(?:\]|['\"]\.?$)", re.MULTILINE
+)
+"""The text of an assertion of ours within an error of TensorFlow, of a graph or of eager execution."""
 
 
 class FittedModel(keras.Model, abc.ABC):
@@ -33,6 +36,7 @@ class FittedModel(keras.Model, abc.ABC):
     objective_state: dict[str, tf.Variable]
     clock: tf.train.Checkpoint
     seed: int
+    _trained: frozenset[int] = frozenset()
 
     @property
     def steps_done(self) -> tf.Variable:
@@ -58,7 +62,7 @@ class FittedModel(keras.Model, abc.ABC):
     def progress(self) -> Progress:
         """The point that training has reached: steps, epochs, and the objective's state."""
         step, clock = tf.cast(self.steps_done, tf.float32), self.clock
-        epoch = clock.epochs_before + (step - clock.step_before) / clock.steps_per_epoch
+        epoch = clock.epochs_before + tf.math.divide_no_nan(step - clock.step_before, clock.steps_per_epoch)
         return Progress(step, epoch, self.objective_state)
 
     def compile(self, optimizer: Any = "adam", loss: Any = None, **kwargs: Any) -> None:
@@ -81,6 +85,7 @@ class FittedModel(keras.Model, abc.ABC):
         arguments.check_optimizer(optimizer)
         kwargs.setdefault("weighted_metrics", [])  # or Keras warns that weights are without use, which they are not
         super().compile(optimizer=keras.optimizers.get(optimizer), loss=loss, **kwargs)
+        self._trained = frozenset(map(id, self.trainable_variables))
 
     def fit(
         self,
@@ -103,8 +108,8 @@ class FittedModel(keras.Model, abc.ABC):
         """As `keras.Model.fit`; `x` are the images, and targets are needed only where they differ (denoising).
 
         Data that can be indexed (arrays, tensors, lists, data frames, scipy.sparse matrices, memory maps) are read a
-        batch at a time and shuffled by (seed, epoch). A `tf.data.Dataset`, a `keras.utils.Sequence` or a generator of
-        batches `x`, `(x, y)` or `(x, y, sample_weight)` comes in its own order.
+        batch at a time and shuffled by (seed, epoch); the batches of a `keras.utils.Sequence` are shuffled likewise. A
+        `tf.data.Dataset` or a generator of batches `x`, `(x, y)` or `(x, y, sample_weight)` comes in its own order.
 
         With `sample_weight` every log is a weighted mean, sum(w t) / sum(w), and so are the residuals of a batch from
         which an optimal sigma is averaged (over batches, which count alike; `calibrate` weighs all examples). The
@@ -146,8 +151,10 @@ class FittedModel(keras.Model, abc.ABC):
         fed, given = self._fed(data, batch_size, shuffle, steps_per_epoch)
         watching = arranged(callbacks, self.objective)
         self.check_callbacks(watching)
-        self.build_optimizer()  # a step that makes them itself is traced twice
-        self._eval_data_handler = None  # Keras keeps that of a fit which was interrupted, and would validate on its data
+        self.build_optimizer()
+        self._eval_data_handler = (
+            None  # Keras keeps that of a fit which was interrupted, and would validate on its data
+        )
         with _one_line(data, validation):
             return super().fit(
                 fed,
@@ -194,12 +201,14 @@ class FittedModel(keras.Model, abc.ABC):
 
         Raises:
             TypeError: As `fit`.
-            ValueError: For data of the wrong shape, or that are not finite.
+            ValueError: For data of the wrong shape, or that are not finite, and for outputs that are not finite.
         """
         if is_stream(x):
-            return super().predict(self.adapter.input_batches(x), batch_size, **kwargs)
+            stream = self.adapter.input_batches(x)
+            with _one_line(stream):
+                return check_outputs(super().predict(stream.batches, batch_size, **kwargs))
         inputs = self.adapter.table(x)
-        return super().predict(batches.in_order(Rows(inputs), _size(inputs, batch_size)), **kwargs)
+        return check_outputs(super().predict(batches.in_order(Rows(inputs), _size(inputs, batch_size)), **kwargs))
 
     def train_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: None = None, **kwargs: Any
@@ -208,6 +217,8 @@ class FittedModel(keras.Model, abc.ABC):
         self._refuse_replicas()
         arguments.check_class_weight(class_weight)
         self.adopt_steps()
+        if not float(self.clock.steps_per_epoch):  # an epoch is what `fit` makes one
+            self.plan(None, 0)
         self.build_optimizer()
         return self._on_batch(super().train_on_batch, x, y, sample_weight, **kwargs)
 
@@ -218,19 +229,24 @@ class FittedModel(keras.Model, abc.ABC):
 
     def predict_on_batch(self, x: Any) -> np.ndarray:
         """As `keras.Model.predict_on_batch`; see `predict`."""
-        return super().predict_on_batch(self.adapter.table(x)[:])
+        return check_outputs(super().predict_on_batch(self.adapter.table(x)[:]))
 
     @abc.abstractmethod
     def check_callbacks(self, callbacks: list[keras.callbacks.Callback]) -> None:
         """Refuses, before the first step, callbacks that would fail after an epoch."""
 
     @abc.abstractmethod
-    def build_optimizer(self) -> None:
-        """Makes the slots of the optimizer for the weights that it trains, unless it has them."""
-
-    @abc.abstractmethod
     def adopt_steps(self) -> None:
         """Takes the number of steps from the optimizer, for a model of a file that did not hold it."""
+
+    def build_optimizer(self) -> None:
+        """Makes the slots of the optimizer, unless it has them, where the weights are those of `compile`.
+
+        A step that makes them itself is traced twice. That is left to Keras where weights came or were frozen since.
+        """
+        same = self._trained == frozenset(map(id, self.trainable_variables))
+        if same and isinstance(self.optimizer, keras.optimizers.Optimizer):  # older ones make their slots themselves
+            self.optimizer.build(self.trainable_variables)
 
     # --- what is handed on to Keras --------------------------------------------------------------------
 
@@ -239,8 +255,11 @@ class FittedModel(keras.Model, abc.ABC):
     ) -> tuple[Any, dict[str, Any]]:
         """The batches that Keras iterates over, and the arguments that go with them."""
         if isinstance(data, Stream):
-            sequence = {"shuffle": shuffle} if isinstance(data.batches, keras.utils.Sequence) else {}
-            return data.batches, {"batch_size": batch_size, "steps_per_epoch": steps_per_epoch, **sequence}
+            given = {"batch_size": batch_size, "steps_per_epoch": steps_per_epoch}
+            if not isinstance(data.batches, Batches):
+                return data.batches, given
+            epoch = int(self.steps_done) // (steps_per_epoch or len(data.batches))
+            return data.batches.shuffled(self.seed, epoch) if shuffle else data.batches, given | {"shuffle": False}
         return self._epochs(data, _size(data, batch_size), shuffle, steps_per_epoch), {}
 
     def _epochs(self, rows: Rows, batch_size: int, shuffle: bool, steps_per_epoch: int | None) -> tf.data.Dataset:

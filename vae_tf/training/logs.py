@@ -68,6 +68,11 @@ class Logs:
             self._means[name].update_state(value, sample_weight=terms.weight)
         return {name: metric.result() for name, metric in self._means.items()}
 
+    @property
+    def weight(self) -> tf.Variable:
+        """The sum of the weights of the examples so far."""
+        return self._means["elbo"].count
+
     def latest(self, **values: Any) -> dict[str, tf.Tensor]:
         """Takes in values of this step, and returns them."""
         return {name: self._shown(name, Latest, value) for name, value in values.items()}

@@ -234,3 +234,13 @@ def test_more_draws_are_averaged(make_vae, digits):
     logs = make_vae(objective=ELBO(num_samples=64)).evaluate(x, verbose=0, return_dict=True)
     assert min(single) < logs["distortion"] < max(single)
     assert logs["loss"] == pytest.approx(-logs["elbo"], rel=1e-6)
+
+
+def test_geco_does_not_move_on_a_batch_without_weight():
+    geco = GECO(1.0)
+    state = {"log_multiplier": tf.constant(0.3), "violation": tf.constant(2.0)}
+    terms = Terms(tf.constant([5.0, 6.0]), tf.constant([1.0, 1.0]), weight=tf.zeros(2))
+    after = geco.update(terms, state)
+    assert {name: float(value) for name, value in after.items()} == pytest.approx(
+        {name: float(value) for name, value in state.items()}
+    )

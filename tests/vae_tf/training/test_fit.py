@@ -1,7 +1,11 @@
 """`vae_tf.training`: what is logged, watched, refused and continued while a model trains."""
 
+import random
+
 import numpy as np
+import pandas as pd
 import pytest
+import tensorflow as tf
 import tf_keras as keras
 from tiny import X, tiny_vae
 
@@ -122,3 +126,61 @@ def test_after_an_interruption_validation_is_on_the_new_data():
         vae.fit(X, validation_data=X[:32] * 100, verbose=0, callbacks=[Interrupts()])
     (after,) = vae.fit(X, validation_data=X, verbose=0).history["val_loss"]
     assert after == pytest.approx(vae.evaluate(X, verbose=0)[0], rel=1e-4)
+
+
+@pytest.mark.parametrize("part", ["encoder", "decoder"])
+def test_a_part_that_is_frozen_after_compile_trains_on_as_in_keras(part):
+    vae = tiny_vae()
+    getattr(vae, part).trainable = False
+    before = vae.get_weights()
+    vae.fit(X, verbose=0)
+    assert any((one != other).any() for one, other in zip(before, vae.get_weights(), strict=True))
+
+
+class Sixths(keras.utils.Sequence):
+    def __len__(self):
+        return 6
+
+    def __getitem__(self, i):
+        return pd.DataFrame(X[i * 16 : (i + 1) * 16])
+
+
+def test_the_order_of_a_sequence_is_a_function_of_seed_and_epoch(tmp_path):
+    straight, halves, plain = tiny_vae(), tiny_vae(), tiny_vae()
+    straight.fit(Sixths(), epochs=4, verbose=0)
+    halves.fit(Sixths(), epochs=2, verbose=0)
+    halves.save(tmp_path / "half.keras")
+    random.random()
+    resumed = vae_tf.load(tmp_path / "half.keras")
+    resumed.fit(Sixths(), epochs=4, initial_epoch=2, verbose=0)
+    for one, other in zip(straight.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    plain.fit(Sixths(), epochs=4, shuffle=False, verbose=0)
+    assert not np.array_equal(plain.encode(X), straight.encode(X))
+
+
+def test_a_schedule_by_epochs_needs_epochs():
+    vae = tiny_vae(objective=objectives.ELBO(objectives.linear(4, "epochs")))
+    with pytest.raises(ValueError, match="Schedule of kl_weight: expected data of known length"):
+        vae.train_on_batch(X)
+    vae.steps_done.assign_add(30)  # a training loop of one's own
+    assert vae.fit(X, epochs=4, verbose=0).history["kl_weight"][0] < 0.3
+
+
+def test_weights_of_a_file_are_finite(tmp_path):
+    vae = tiny_vae()
+    kernel = vae.decoder.layers[0].kernel
+    kernel.assign(np.full(kernel.shape, np.nan))
+    keras.Model.save_weights(vae, tmp_path / "x.weights.h5")
+    with pytest.raises(ValueError, match=r"Weights in .*x\.weights\.h5: expected finite numbers"):
+        tiny_vae().load_weights(tmp_path / "x.weights.h5")
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_predict_refuses_as_encode_does(steps):
+    x = X.copy()
+    x[32 * (steps - 1), 0] = np.nan
+    batches = tf.data.Dataset.from_tensor_slices(x).batch(32)
+    message = "expected finite numbers" if steps == 1 else "Outputs of the model: expected finite numbers"
+    with pytest.raises(ValueError, match=message):
+        tiny_vae().predict(batches, verbose=0)

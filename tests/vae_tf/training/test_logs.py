@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from tiny import X, tiny_vae
 
 from vae_tf import objectives
@@ -44,3 +45,25 @@ def test_a_batch_without_weight_counts_nothing():
     alone.fit(X[64:], batch_size=32, shuffle=False, verbose=0)
     assert float(vae.likelihood.scale) == pytest.approx(float(alone.likelihood.scale), rel=0.1)  # other noise
     assert float(vae.likelihood.update_count) == 1
+
+
+@pytest.mark.parametrize("batches", [lambda: weightless(), lambda: weightless().filter(lambda *_: False)])
+def test_a_mean_over_nothing_is_refused(batches):
+    vae = tiny_vae()
+    for call in (
+        lambda: vae.evaluate(batches(), verbose=0),
+        lambda: vae.fit(X, validation_data=batches(), verbose=0),
+    ):
+        with pytest.raises(ValueError, match="expected an example with a weight above 0"):
+            call()
+
+
+def weightless():
+    return tf.data.Dataset.from_tensor_slices((X, X, np.zeros(len(X)))).batch(32)
+
+
+def test_both_parts_of_a_split_have_weight():
+    weight = np.repeat([1.0, 0.0], [80, 16])
+    for given in (weight, 1 - weight):
+        with pytest.raises(ValueError, match="sample_weight: expected a weight above 0"):
+            tiny_vae().fit(X, sample_weight=given, validation_split=16 / 96, verbose=0)

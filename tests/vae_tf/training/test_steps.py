@@ -106,3 +106,20 @@ def test_a_later_batch_outside_the_support_is_one_line():
     with pytest.raises(ValueError, match="Data for Bernoulli") as caught:
         tiny_vae(likelihoods.Bernoulli((4,))).fit(data, verbose=0)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("run_eagerly", [False, True])
+def test_a_diverged_encoder_moves_no_sigma(run_eagerly):
+    vae = tiny_vae(decoder=sigmoid_decoder, run_eagerly=run_eagerly)
+    vae.fit(X, verbose=0)
+    before = float(vae.likelihood.scale)
+    bias = vae.encoder.layers[-2].bias
+    bias.assign(np.full(bias.shape, 1e25))
+    with pytest.raises(ValueError, match="expected a finite number for every example") as caught:
+        vae.fit(X, verbose=0)
+    assert "\n" not in str(caught.value)
+    assert float(vae.likelihood.scale) == before
+
+
+def sigmoid_decoder(likelihood):
+    return keras.Sequential([keras.layers.Dense(4, "sigmoid", input_shape=(2,)), likelihood])
