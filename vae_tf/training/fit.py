@@ -198,8 +198,9 @@ class FittedModel(keras.Model, abc.ABC):
         """
         if is_stream(x):
             return super().predict(self.adapter.input_batches(x), batch_size, **kwargs)
-        inputs = self.adapter.table(x)
-        return super().predict(batches.in_order(Rows(inputs), _size(inputs, batch_size)), **kwargs)
+        rows = Rows(self.adapter.table(x))
+        with _one_line(rows):
+            return super().predict(batches.in_order(rows, _size(rows, batch_size)), **kwargs)
 
     def train_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: None = None, **kwargs: Any
@@ -345,8 +346,8 @@ def _one_line(*sources: Rows | Stream | None) -> Iterator[None]:
         yield
     except tf.errors.OpError as error:
         for source in sources:
-            if isinstance(source, Stream) and source.faults:
-                raise source.faults[0] from None
+            if source is not None and source.faults:
+                raise source.faults.pop(0) from None
         found = _ASSERTION.search(str(error))
         if found:
             raise ValueError(found[1]) from None
