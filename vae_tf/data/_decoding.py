@@ -98,7 +98,7 @@ def _colour(value: Any) -> tuple[int, int, int]:
 
 
 def _is_byte(value: Any) -> bool:
-    return isinstance(value, int | np.integer) and 0 <= value <= 255
+    return bool(isinstance(value, int | np.integer) and 0 <= value <= 255)
 
 
 def decode(file: BinaryIO, preparation: Preparation) -> np.ndarray:
@@ -111,7 +111,7 @@ def decode(file: BinaryIO, preparation: Preparation) -> np.ndarray:
         OSError: Or another of `BROKEN`, for a file that cannot be decoded.
         ValueError: For too many pixels, other depths than 8 and 16 bits, and an image that is smaller than `crop`.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     head = file.read(26)
     file.seek(0)
@@ -119,7 +119,7 @@ def decode(file: BinaryIO, preparation: Preparation) -> np.ndarray:
         opened = Image.open(file, formats=FORMATS)
     except Image.DecompressionBombError as error:
         raise ValueError(f"more than {MAX_PIXELS:,} pixels") from error
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise ValueError(f"no image in one of the formats {', '.join(FORMATS)}") from error
     with opened as image:
         if image.width * image.height > MAX_PIXELS:

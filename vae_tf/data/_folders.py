@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from vae_tf._checks import problem
-from vae_tf.data._decoding import SUFFIXES
+from vae_tf.data._decoding import SUFFIXES, Preparation, decode
+from vae_tf.data._regular import open_regular
 
 __all__ = ["Folder", "class_names", "list_images", "split_folders"]
 
@@ -19,14 +20,30 @@ class Folder:
     """The image files of a folder.
 
     Attributes:
-        path: Path of the folder.
         files: Paths of the files.
-        labels: Number of each file's class, `[n]` int64; None where they were not asked for.
+        preparation: Way from a file to an example.
+        classes: Number of each file's class, `[n]` int64; None where they were not asked for.
     """
 
-    path: Path
     files: list[str]
-    labels: np.ndarray | None = None
+    preparation: Preparation
+    classes: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def name(self, number: int) -> str:
+        """The path of a file."""
+        return self.files[number]
+
+    def pixels(self, number: int) -> np.ndarray:
+        """The pixels of an image; see `_decoding.decode`."""
+        with open_regular(self.files[number]) as file:
+            return decode(file, self.preparation)
+
+    def label(self, number: int) -> int:
+        """The number of a file's class."""
+        return -1 if self.classes is None else int(self.classes[number])
 
 
 def split_folders(folder: Path) -> list[Path]:
@@ -41,7 +58,7 @@ def class_names(folder: Path) -> list[str]:
         return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
 
 
-def list_images(folder: Path, labels: bool = False) -> Folder:
+def list_images(folder: Path, preparation: Preparation, *, labels: bool = False) -> Folder:
     """The image files of a folder and of all folders in it; hidden ones do not count.
 
     They come in the order of `keras.utils.image_dataset_from_directory`: class by class, then folder by folder, then by
@@ -49,6 +66,7 @@ def list_images(folder: Path, labels: bool = False) -> Folder:
 
     Args:
         folder: Path of the folder.
+        preparation: Way from a file to an example.
         labels: Whether each file needs a class.
 
     Raises:
@@ -70,7 +88,7 @@ def list_images(folder: Path, labels: bool = False) -> Folder:
         raise ValueError(
             problem(f"{folder}", expected=expected, received="a folder without any", remedy="Move the images there.")
         )
-    return Folder(folder, files, numbers)
+    return Folder(files, preparation, numbers)
 
 
 def sorted_by_folder(files: list[str]) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,12 @@ from vae_tf import _checks
 from vae_tf._checks import problem
 from vae_tf.data import _named
 from vae_tf.data._arrays import KEYS, RESAVE, ArrayImages, stored_arrays
-from vae_tf.data._decoded import decode_all
-from vae_tf.data._decoding import Preparation, decode
-from vae_tf.data._folders import Folder, list_images, split_folders
+from vae_tf.data._decoding import SUFFIXES, Preparation
 from vae_tf.data._folders import class_names as classes_in
-from vae_tf.data._regular import open_regular
-from vae_tf.data.lazy import LazyImages
+from vae_tf.data._folders import list_images, split_folders
+from vae_tf.data._libraries import Examples, splits
+from vae_tf.data._parts import Part, Request, decoded, split
+from vae_tf.data._records import Records, is_records, record_files
 
 __all__ = ["NAMES", "class_names", "load"]
 
@@ -30,7 +29,7 @@ _TEST_FRACTION = 0.1
 
 
 def load(
-    source: str | os.PathLike[str],
+    source: Any,
     *,
     labels: bool = False,
     size: int | tuple[int, int] | None = None,
@@ -53,6 +52,10 @@ def load(
       `train/` and `test/`. Without `size` they have one size. If one image has colours, all are returned with 3
       channels. 8 bits for each channel are divided by 255, 16 bits by 65535. Of an animation the first frame is
       taken, and the orientation that a camera noted is applied.
+    - a TFRecord file, or a folder of them: each record an encoded image, a serialised tensor, or an `Example` with one
+      of both as its `image`, `image/encoded`, `image_raw` or `x` (and a `label`, `image/class/label` or `y`).
+    - a data set of Hugging Face's `datasets`, a data source of `tensorflow_datasets`, or any sequence of dictionaries
+      with an `image` (and a `label`), alone or in a dictionary of `train` and `test`.
 
     Images without a test set are shuffled with a fixed seed, and the last tenth of them, at least 1, is the test set.
 
@@ -61,7 +64,7 @@ def load(
     found; at most 512 MiB of their pixels are kept, and the others are decoded again when they are needed.
 
     Args:
-        source: One of `NAMES`, or a path; a name wins over a path, so a folder called mnist is "./mnist".
+        source: One of `NAMES`, a path, or a data set; a name wins over a path, so a folder called mnist is "./mnist".
         labels: Whether labels are returned as well: `((x_train, y_train), (x_test, y_test))`, y `[n]` int64. In a
             folder the classes are the sub-folders, sorted by name, as in `keras.utils.image_dataset_from_directory`,
             and `class_names` lists them; in an .npz file labels are `y_train` and `y_test`, or `y`.
@@ -86,7 +89,7 @@ def load(
     parts = _found(source, Request(bool(labels), preparation, on_error == "skip"))
     if len(parts) == 1:
         share = _TEST_FRACTION if test_fraction is None else test_fraction
-        parts = _split(parts[0], share, _checks.seed(seed))
+        parts = split(parts[0], share, _checks.seed(seed))
     elif test_fraction is not None:
         remedy = "Leave it out, or join the two sets."
         raise _error("test_fraction", "data without a test set", f"{source}, which has one", remedy)
@@ -113,62 +116,36 @@ def class_names(folder: str | os.PathLike[str]) -> list[str]:
     return classes_in(split_folders(path)[0])
 
 
-@dataclass(frozen=True)
-class Request:
-    """A user's wishes for the data, however they are stored.
-
-    Attributes:
-        labels: Whether labels are wanted.
-        preparation: Way from an image file to an example.
-        skip: Whether files that cannot be read are left out.
-    """
-
-    labels: bool
-    preparation: Preparation
-    skip: bool
-
-
-@dataclass(frozen=True)
-class Part:
-    """Examples that belong together: all of them, or the training or the test examples.
-
-    Attributes:
-        what: Name in messages.
-        x: The examples.
-        y: Labels `[n]`; None where they are not wanted.
-    """
-
-    what: str
-    x: LazyImages
-    y: np.ndarray | None = None
-
-    def take(self, numbers: np.ndarray) -> Part:
-        """Some of the examples, in this order."""
-        return replace(self, x=self.x.part(numbers), y=None if self.y is None else self.y[numbers])
-
-
 # --- every kind of source, and the function that finds its one part, or its training and its test part ------------
 
 
 def _found(source: Any, request: Request) -> list[Part]:
     if isinstance(source, str) and source in NAMES:
         return _from_digits(request) if source == "digits" else _from_benchmark(source, request)
+    if not isinstance(source, str | os.PathLike):
+        sets = splits(source)
+        if sets is not None:
+            return _from_library(sets, request)
     path = Path(source).expanduser() if isinstance(source, str | os.PathLike) and source != "" else None
     if path is None or not path.exists():
-        expected = f"one of {', '.join(map(repr, NAMES))}, or the path of a .npz file, a .npy file or a folder"
+        names = ", ".join(map(repr, NAMES))
+        expected = f"one of {names}, or the path of a .npz, .npy or .tfrecord file or a folder"
         raise _error("data", expected, f"{str(source)!r:.200}", "Check the spelling: there is no such name or path.")
     if path.is_dir():
         return _from_folder(path, request)
+    if is_records(path):
+        return decoded(f"{path}", {f"{path}": Records.of([path], request.preparation)}, request)
     if path.suffix.lower() in _FILES:
         return _FILES[path.suffix.lower()](path, request)
-    raise _error(f"{path}", "a .npz file, a .npy file or a folder", f"a {path.suffix!r} file", f"{RESAVE}.")
+    remedy = "Name the folder that it is in." if path.suffix.lower() in SUFFIXES else f"{RESAVE}."
+    raise _error(f"{path}", "a .npz, .npy or .tfrecord file or a folder", f"a {path.suffix!r} file", remedy)
 
 
 def _from_digits(request: Request) -> list[Part]:
     _refuse_preparation("digits", request)
     x, y = _named.digits()
     whole = Part("digits", ArrayImages(x, "digits"), y if request.labels else None)
-    return _split(whole, _named.DIGITS_TEST / len(x), seed=0)
+    return split(whole, _named.DIGITS_TEST / len(x), seed=0)
 
 
 def _from_benchmark(name: str, request: Request) -> list[Part]:
@@ -187,14 +164,27 @@ def _from_numpy(path: Path, request: Request) -> list[Part]:
 
 
 def _from_folder(folder: Path, request: Request) -> list[Part]:
-    folders = [list_images(part, request.labels) for part in split_folders(folder)]
+    """The images, or the TFRecord files, of a folder or of the train and test in it."""
+    folders = split_folders(folder)
+    records = [record_files(part) for part in folders]
+    if all(records):
+        found = [Records.of(files, request.preparation) for files in records]
+        return decoded(f"{folder}", dict(zip(map(str, folders), found, strict=True)), request)
     if request.labels and len(folders) == 2:
-        names = [classes_in(part.path) for part in folders]
+        names = [set(classes_in(part)) for part in folders]
         if names[0] != names[1]:
-            odd = sorted(set(names[0]) ^ set(names[1]))
-            received, remedy = f"{', '.join(odd[:5])} in one of them only", "Make an empty folder for a missing class."
+            received = f"{', '.join(sorted(names[0] ^ names[1])[:5])} in one of them only"
+            remedy = "Make an empty folder for a missing class."
             raise _error(f"Classes of {folder}", "the same in train and test", received, remedy)
-    return _decoded(folder, folders, request)
+    images = {f"{part}": list_images(part, request.preparation, labels=request.labels) for part in folders}
+    return decoded(f"{folder}", images, request)
+
+
+def _from_library(sets: list[Any], request: Request) -> list[Part]:
+    """The images of one data set of another library, or of a training and a test set."""
+    names = ["data set"] if len(sets) == 1 else ["training set", "test set"]
+    found = [Examples.of(part, request.preparation) for part in sets]
+    return decoded("data set", dict(zip(names, found, strict=True)), request)
 
 
 _FILES: dict[str, Callable[[Path, Request], list[Part]]] = {".npz": _from_numpy, ".npy": _from_numpy}
@@ -222,39 +212,6 @@ def _labels(arrays: dict[str, np.ndarray], key: str, count: int) -> np.ndarray:
         remedy = "Save them beside the images under that name, or leave labels out."
         raise _error(f"Labels {wanted}", f"whole numbers, [{count}]", received, remedy)
     return found.reshape(count).astype(np.int64)
-
-
-def _decoded(what: Path, folders: list[Folder], request: Request) -> list[Part]:
-    """The parts that the images of these folders make; all of them have one size and as many channels."""
-    files = [file for folder in folders for file in folder.files]
-
-    def get(number: int) -> np.ndarray:
-        with open_regular(files[number]) as file:
-            return decode(file, request.preparation)
-
-    images, good = decode_all(len(files), get, files.__getitem__, what=f"{what}", skip=request.skip)
-    parts, start = [], 0
-    for folder in folders:
-        stop = start + len(folder.files)
-        chosen = np.flatnonzero((good >= start) & (good < stop))
-        if len(chosen) == 0:
-            raise _error(f"{folder.path}", "an image that can be read", "none", "Repair the files.")
-        labels = None if folder.labels is None else folder.labels[good[chosen] - start]
-        parts.append(Part(f"{folder.path}", images.part(chosen), labels))
-        start = stop
-    return parts
-
-
-def _split(part: Part, share: float, seed: int) -> list[Part]:
-    """Training and test examples: the last ones in an order of all that depends on the seed and on their number."""
-    count = len(part.x)
-    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < 1:
-        raise _error("test_fraction", "a number between 0 and 1", repr(share), "Pass test_fraction=0.1, say.")
-    if count < 2:
-        raise _error(part.what, "at least 2 images, to train and to test", count, "Add some: this is too few.")
-    test = min(max(1, int(count * share + 1e-6)), count - 1)
-    order = np.random.default_rng(seed).permutation(count)
-    return [part.take(order[:-test]), part.take(order[-test:])]
 
 
 def _check_alike(parts: list[Part]) -> None:
