@@ -10,7 +10,7 @@ The data sets are made here:
 - `files`: 100,000 such patches in ten class folders;
 - `map`: a 10 GB .npy file of 813,801 images of 64 x 64 x 3 bytes, which are all zero, so that it takes no space.
 
-Anonymous memory is `RssAnon` of the process, looked at ten times a second; pages of a mapped file are not in it, for the
+Anonymous memory is `RssAnon` of the process, looked at ten times a second; pages of a mapped file are not in it, as the
 system takes them back when it needs memory.
 """
 

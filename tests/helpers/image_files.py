@@ -1,5 +1,7 @@
 """Files of arrays and of images, for the tests of loading."""
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -25,3 +27,14 @@ def images(folder: Path, files: dict) -> Path:
 
 def as_rows(*arrays) -> list:
     return sorted(row.tobytes() for array in arrays for row in array)
+
+
+def header_only(width, height):
+    """A PNG that says its size, and holds next to nothing."""
+
+    def chunk(name, content):
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    parts = chunk(b"IHDR", head), chunk(b"IDAT", zlib.compress(b"\0" * 100)), chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)

@@ -70,10 +70,7 @@ def _images(run: Path, data: str | None, reading: dict[str, Any] | None) -> tupl
     stored = settings.stored_settings(run)
     if data is None:
         return stored.images()
-    if reading is None and not Path(data).is_dir():
-        default = settings.Settings()
-        reading = {name: getattr(default, name) for name in settings.LOADING}
-    return replace(stored, data=data, **(reading or {"test_fraction": None})).images()
+    return replace(stored.on(data), **(reading or {})).images()
 
 
 def _losses(vae: VAE, x: np.ndarray) -> str:

@@ -110,6 +110,7 @@ def _finish(run: Run) -> None:
     click.echo(f"{folder}: interrupt at any time; go on with: vae-tf train --out {folder} --resume")
     if not run.train(verbose="auto" if sys.stdout.isatty() else 2):
         raise click.exceptions.Exit(_interrupted(run))
+    click.get_current_context().meta["vae_tf.run"] = run  # so that export need not read the data again
     samples = _export(folder)
     if samples is None:
         samples = [run.vae.sample(64, seed=0, observation_noise=noise) for noise in (False, True)]

@@ -16,7 +16,7 @@ from vae_tf.data.lazy import LazyImages, progress
 
 __all__ = ["DecodedImages", "decode_all"]
 
-KEPT_BYTES = 512 * 2**20
+KEPT_BYTES = 256 * 2**20
 """Memory of the decoded pixels that are kept, so that the same images need not be decoded in each epoch."""
 _TASK_BYTES = 16 * 2**20
 """Pixels that a thread decodes at a time; of small images it decodes 16."""
@@ -127,7 +127,7 @@ def decode_all(
 
 
 class _Found:
-    """What was found when all images were decoded once."""
+    """The shape, the values and the first pixels of images that are decoded once, and those that cannot be."""
 
     def __init__(self, what: str, name: Callable[[int], str]) -> None:
         self.what, self.name = what, name

@@ -61,7 +61,7 @@ def load(
 
     Images that take more than 1 GiB as float32 are not read into memory: then `load` returns two `LazyImages`, which
     are read, and scaled, a batch at a time. Files of images are decoded once beforehand, so that a damaged one is
-    found; at most 512 MiB of their pixels are kept, and the others are decoded again when they are needed.
+    found; at most 256 MiB of their pixels are kept, and the others are decoded again when they are needed.
 
     Args:
         source: One of `NAMES`, a path, or a data set; a name wins over a path, so a folder called mnist is "./mnist".

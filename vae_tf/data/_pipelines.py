@@ -98,9 +98,9 @@ class _Cached(LazyImages):
         if folder is None:
             self._kept = np.empty(images.shape, dtype)
         else:
-            file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 the memory map holds it
-            file.truncate(images.size * dtype.itemsize)
-            self._kept = np.memmap(file, dtype, "r+", shape=images.shape)
+            with tempfile.TemporaryFile(dir=folder) as file:  # the memory map goes on without it
+                file.truncate(images.size * dtype.itemsize)
+                self._kept = np.memmap(file, dtype, "r+", shape=images.shape)
 
     def _read(self, numbers: np.ndarray) -> np.ndarray:
         missing = numbers[~self._is_kept[numbers]]

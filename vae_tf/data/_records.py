@@ -61,11 +61,10 @@ class Records:
                     pass
                 parts = [part.numpy() for part in tf.data.TFRecordDataset(str(path)).map(tf.strings.length).batch(4096)]
             except (OSError, tf.errors.OpError) as error:
-                remedy = "Write it again; it must not be compressed."
-                raise ValueError(
-                    problem(f"{path}", expected="a TFRecord file", received=f"{error}"[:200], remedy=remedy)
-                ) from error
+                raise _no_records(path, f"{error}"[:200]) from error
             lengths = np.concatenate([np.zeros(0, np.int64), *parts]).astype(np.int64)
+            if int((lengths + _HEAD + _TAIL).sum()) != path.stat().st_size:
+                raise _no_records(path, "bytes behind the last record")
             starts = np.cumsum(lengths + _HEAD + _TAIL) - lengths - _TAIL
             places.append(np.stack([np.full(len(lengths), number), starts, lengths], axis=1))
         return cls(files, np.concatenate(places), preparation)
@@ -107,6 +106,11 @@ class Records:
         with open_regular(self.files[file]) as opened:
             opened.seek(start)
             return opened.read(length)
+
+
+def _no_records(path: Path, received: str) -> ValueError:
+    remedy = "Write it again; it must not be compressed."
+    return ValueError(problem(f"{path}", expected="a TFRecord file", received=received, remedy=remedy))
 
 
 def _feature(record: bytes, names: tuple[str, ...]) -> Any:

@@ -95,6 +95,12 @@ class Settings:
         _checks.positive_float("learning_rate", self.learning_rate)
         _checks.seed(self.seed)
 
+    def on(self, name_or_path: str) -> Settings:
+        """The same settings for other data; how image files become examples stays, if the data are a folder."""
+        default = Settings()
+        kept = ("test_fraction",) if Path(name_or_path).is_dir() else LOADING
+        return replace(self, data=name_or_path, **{name: getattr(default, name) for name in kept})
+
     def loaded(self) -> tuple[Any, Any]:
         """Training and test images in [0, 1], as arrays or, of large data, as `data.LazyImages`."""
         return data.load(self.data, **{name: getattr(self, name) for name in LOADING})

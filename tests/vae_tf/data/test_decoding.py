@@ -4,11 +4,11 @@ import io
 import resource
 import struct
 import time
-import zlib
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from image_files import header_only
 from PIL import Image
 
 from vae_tf.data import _decoding
@@ -30,17 +30,6 @@ def decoded(image, kind="PNG", prepare=None, **options):
         image.save(file, kind, **options)
         image = file.getvalue()
     return decode(io.BytesIO(image), prepare or Preparation())
-
-
-def header_only(width, height):
-    """A PNG that says its size, and holds next to nothing."""
-
-    def chunk(name, content):
-        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
-
-    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    parts = chunk(b"IHDR", head), chunk(b"IDAT", zlib.compress(b"\0" * 100)), chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
 class TestDepth:
@@ -81,7 +70,7 @@ class TestDepth:
         content = content.ljust(190, b"\0") + struct.pack("<HHH", 16, 16, 16)
         content = content.ljust(200, b"\0") + DEEP[0, 0, :3].tobytes()
         assert Image.open(io.BytesIO(content)).mode == "RGB"
-        with pytest.raises(ValueError, match="16 bits for each channel of a TIFF file .*PNG"):
+        with pytest.raises(ValueError, match=r"16 bits for each channel of a TIFF file .*PNG"):
             decoded(bytes(content))
 
     def test_8_bits_are_not_touched(self):
