@@ -38,7 +38,7 @@ def levels(x: Any) -> int:
 def _of_lazy(images: LazyImages) -> int:
     """As `levels`, in one pass that ends where nothing can change any more."""
     left = list(range(2, _MOST + 1))
-    for block in images.blocks():
+    for block in images.blocks("Counting grey levels"):
         present = np.unique(block)
         left = [count for count in left if _on_grid(present, count - 1)]
         if not left:

@@ -63,7 +63,7 @@ class Examples:
             raise ValueError(
                 problem("A data set", expected=expected, received=", ".join(map(str, data[0])), remedy=remedy)
             )
-        if key in named:
+        if key in named and hasattr(data, "cast_column"):
             data = data.cast_column(key, type(features[key])(decode=False))  # type: ignore[index]
         return cls(data, key, preparation)
 

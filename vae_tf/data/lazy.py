@@ -80,10 +80,18 @@ class LazyImages(abc.ABC):
         """Some of the images, in the order of the index, not read yet."""
         return _Part(self, self._numbers(index))
 
-    def blocks(self) -> Iterator[np.ndarray]:
-        """All images in order, in arrays of at most 16 MiB (or of one image)."""
+    def blocks(self, title: str | None = None) -> Iterator[np.ndarray]:
+        """All images in order, in arrays of at most 16 MiB (or of one image).
+
+        Args:
+            title: Text before the progress bar; None shows none.
+        """
         step = max(1, _BLOCK_BYTES * len(self) // self.nbytes)
-        return (self[start : start + step] for start in range(0, len(self), step))
+        with progress(len(self), title) as bar:
+            for start in range(0, len(self), step):
+                block = self[start : start + step]
+                yield block
+                bar.update(len(block))
 
     def read(self, title: str | None = None) -> np.ndarray:
         """All images, as an array.
@@ -93,11 +101,9 @@ class LazyImages(abc.ABC):
         """
         images = np.empty(self.shape, self.dtype)
         start = 0
-        with progress(len(self), title) as bar:
-            for block in self.blocks():
-                images[start : start + len(block)] = block
-                start += len(block)
-                bar.update(len(block))
+        for block in self.blocks(title):
+            images[start : start + len(block)] = block
+            start += len(block)
         return images
 
     def as_levels(self, peak: float) -> LazyImages:

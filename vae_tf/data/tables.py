@@ -76,6 +76,8 @@ class Table:
 
     def blocks(self) -> Iterator[np.ndarray]:
         """All examples in order, in arrays of at most 16 MiB (or of one example)."""
+        if isinstance(self._rows, LazyImages):
+            return self._rows.blocks("Reading images")
         size = max(1, _BLOCK_BYTES // max(1, int(np.prod(self.shape[1:])) * self.dtype.itemsize))
         return (self[start : start + size] for start in range(0, len(self), size))
 

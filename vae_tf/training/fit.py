@@ -147,7 +147,9 @@ class FittedModel(keras.Model, abc.ABC):
         watching = arranged(callbacks, self.objective)
         self.check_callbacks(watching)
         self.build_optimizer()  # a step that makes them itself is traced twice
-        self._eval_data_handler = None  # Keras keeps that of a fit which was interrupted, and would validate on its data
+        self._eval_data_handler = (
+            None  # Keras keeps that of a fit which was interrupted, and would validate on its data
+        )
         with _one_line(data, validation):
             return super().fit(
                 fed,
