@@ -69,6 +69,11 @@ def test_the_faq(tmp_path, monkeypatch):
 
 
 @pytest.mark.integration
+def test_images(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run("images.md") == 6
+
+
 def test_coming_from(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     keras.utils.set_random_seed(0)

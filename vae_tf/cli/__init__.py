@@ -6,8 +6,11 @@ what is heavy, so that `vae-tf --help` needs neither TensorFlow nor numpy.
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import click
 
@@ -43,7 +46,8 @@ for _command in _COMMANDS:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line: exit code 2 and one line where something is wrong with the input."""
     try:
-        code = cli.main(arguments, prog_name="vae-tf", standalone_mode=False)
+        with _warnings_in_a_line():
+            code = cli.main(arguments, prog_name="vae-tf", standalone_mode=False)
     except click.exceptions.Abort:
         code = 130
     except _input_errors() as error:
@@ -51,6 +55,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         click.echo(f"vae-tf: error: {' '.join(text.split())}", err=True)
         code = 2
     sys.exit(code)
+
+
+@contextlib.contextmanager
+def _warnings_in_a_line() -> Iterator[None]:
+    """A context in which a warning is one line, without the place in the code."""
+
+    def show(message: Warning | str, *place: Any, **others: Any) -> None:
+        click.echo(f"vae-tf: warning: {' '.join(str(message).split())}", err=True)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
 
 
 def _input_errors() -> tuple[type[BaseException], ...]:

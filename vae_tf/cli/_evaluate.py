@@ -10,6 +10,7 @@ import click
 from tabulate import tabulate
 
 from vae_tf import quiet
+from vae_tf.cli import _loading
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,15 +23,23 @@ _ELBO_DRAWS = 100  # beyond these the ELBO's error is that of the finite test se
 @click.command()
 @click.argument("run", type=click.Path(exists=True, path_type=Path))
 @click.option("--data", default=None, help="Score these data instead of the run's test images.")
+@_loading.loading_options(stream=True)
 @click.option("--num-samples", type=int, default=None, help="Draws of z for each image: a table with standard errors.")
 @click.option("--chunk-size", type=int, default=None, help="Draws decoded at a time, for the table.  [default: 4096]")
 @click.option("--seed", type=int, default=None, help="Of the draws, for the table.  [default: 0]")
-def evaluate(run: Path, data: str | None, num_samples: int | None, **options: int | None) -> None:
+@click.pass_context
+def evaluate(ctx: click.Context, run: Path, data: str | None, num_samples: int | None, **options: Any) -> None:
     """Scores a run (its folder) or a model (a .keras file, with --data) on test images.
 
     Without --num-samples: the loss in nats per example, from one draw of z. With it, a table of the ELBO (at most
     100 draws), the importance-weighted log-likelihood and, where it is defined, bits per dimension.
     """
+    named = _loading.given(ctx, _loading.NAMES)
+    if named and data is None:
+        raise click.UsageError(
+            f"--{', --'.join(named).replace('_', '-')}: of --data; a run's own images are as it says."
+        )
+    reading = _loading.arguments(options)
     given = {name: value for name, value in options.items() if value is not None}
     if given and num_samples is None:
         raise click.UsageError(f"--{', --'.join(given).replace('_', '-')}: of the table; add --num-samples.")
@@ -38,22 +47,30 @@ def evaluate(run: Path, data: str | None, num_samples: int | None, **options: in
     from vae_tf import saving
     from vae_tf.runs import settings
 
-    train, x = _images(run, data)
+    train, x = _images(run, data, reading if named else None)
     vae = saving.load(run / settings.MODEL if run.is_dir() else run)
     click.echo(_losses(vae, x) if num_samples is None else _table(vae, train, x, num_samples, **given))
 
 
-def _images(run: Path, data: str | None) -> tuple[np.ndarray, np.ndarray]:
-    """Training and test images: those of the run, or the ones that `data` names."""
+def _images(run: Path, data: str | None, reading: dict[str, Any] | None) -> tuple[Any, Any]:
+    """Training and test images: those of the run, or the ones that `data` names.
+
+    Args:
+        run: Folder of a run, or file of a model.
+        data: Name or path of other data.
+        reading: Arguments of `load` for the other data; None takes those of the run, where the data are a folder.
+    """
     from vae_tf import data as datasets
     from vae_tf.runs import settings
 
-    if run.is_dir():
-        stored = settings.stored_settings(run)
-        return (replace(stored, data=data) if data else stored).images()
+    if not run.is_dir():
+        if data is None:
+            raise click.UsageError("a model file does not say what it was trained on: name the data with --data.")
+        return datasets.load(data, **(reading or {}))
+    stored = settings.stored_settings(run)
     if data is None:
-        raise click.UsageError("a model file does not say what it was trained on: name the data with --data.")
-    return datasets.load(data)
+        return stored.images()
+    return replace(stored.on(data), **(reading or {})).images()
 
 
 def _losses(vae: VAE, x: np.ndarray) -> str:

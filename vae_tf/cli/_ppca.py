@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from tabulate import tabulate
+
+from vae_tf.cli import _loading
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +21,8 @@ _PICTURES = (".png", ".pdf", ".svg", ".jpg")
 
 
 @click.command()
-@click.option("--data", "source", default="digits", show_default=True, help="Name, .npz or .npy file, or folder.")
+@click.option("--data", "source", default="digits", show_default=True, help=_loading.DATA_HELP)
+@_loading.loading_options(stream=False)
 @click.option("--latent-dim", default=8, show_default=True, help="Number of latents.")
 @click.option(
     "--output",
@@ -28,7 +31,7 @@ _PICTURES = (".png", ".pdf", ".svg", ".jpg")
     show_default=True,
     help="Picture of the spectrum.",
 )
-def ppca(source: str, latent_dim: int, output: Path) -> None:
+def ppca(source: str, latent_dim: int, output: Path, **reading: Any) -> None:
     """Fits the linear VAE in closed form: its sigma, its scores, and how many latents the data allow at a sigma.
 
     Writes a picture of the spectrum of the training images against sigma^2.
@@ -38,7 +41,7 @@ def ppca(source: str, latent_dim: int, output: Path) -> None:
     from vae_tf import _files, data
     from vae_tf.ppca import PPCA
 
-    train, test = data.load(source)
+    train, test = data.load(source, **_loading.arguments(reading))
     model = PPCA(latent_dim).fit(train)
     click.echo(_text(model, train, test))
     with _files.replacing(output) as draft:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vae_tf import quiet
-from vae_tf.cli import _plugins
+from vae_tf.cli import _loading, _plugins
 
 if TYPE_CHECKING:
     from vae_tf.runs.run import Run
@@ -67,7 +67,8 @@ def demo(out: Path | None, epochs: int, seed: int) -> None:
 
 
 @click.command()
-@click.option("--data", default="digits", show_default=True, help="Name, .npz or .npy file, or folder of images.")
+@click.option("--data", default="digits", show_default=True, help=_loading.DATA_HELP)
+@_loading.loading_options(stream=True)
 @click.option("--likelihood", type=click.Choice([*OPTIONS]), default="gaussian", show_default=True)
 @click.option("--scale", type=_Scale(), default="optimal", show_default=True, help="How sigma is chosen.")
 @click.option("--quantised", is_flag=True, help="Score the mass of a pixel's bin, not the density.")
@@ -85,7 +86,7 @@ def demo(out: Path | None, epochs: int, seed: int) -> None:
 @click.pass_context
 def train(ctx: click.Context, out: Path, resume: bool, epochs: int | None, **settings: Any) -> None:
     """Trains on any images; exports, checks and samples the result."""
-    given = [name for name in settings if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE]
+    given = _loading.given(ctx, settings)
     if resume and given:
         raise click.UsageError(
             f"--resume goes on under the run's own settings: leave out --{', --'.join(given).replace('_', '-')}."
@@ -99,7 +100,8 @@ def train(ctx: click.Context, out: Path, resume: bool, epochs: int | None, **set
     if resume:
         _finish(run.Run(out, epochs=epochs))
     else:
-        _finish(run.Run(out, run.Settings(epochs=20 if epochs is None else epochs, **settings)))
+        reading = _loading.arguments(settings)
+        _finish(run.Run(out, run.Settings(epochs=20 if epochs is None else epochs, **settings, **reading)))
 
 
 def _finish(run: Run) -> None:
@@ -108,6 +110,7 @@ def _finish(run: Run) -> None:
     click.echo(f"{folder}: interrupt at any time; go on with: vae-tf train --out {folder} --resume")
     if not run.train(verbose="auto" if sys.stdout.isatty() else 2):
         raise click.exceptions.Exit(_interrupted(run))
+    click.get_current_context().meta["vae_tf.run"] = run  # so that export need not read the data again
     samples = _export(folder)
     if samples is None:
         samples = [run.vae.sample(64, seed=0, observation_noise=noise) for noise in (False, True)]

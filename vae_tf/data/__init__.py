@@ -1,5 +1,8 @@
-"""Images for a VAE: `load` returns float32 arrays `[n, H, W, C]` in [0, 1] from a name, a file or a folder."""
+"""Data for a VAE: `load` returns training and test examples from a name, a file or a folder of your own."""
 
-from vae_tf.data._files import NAMES, levels, load
+from vae_tf.data._levels import levels
+from vae_tf.data._loading import NAMES, class_names, load
+from vae_tf.data._pipelines import stream
+from vae_tf.data.lazy import LazyImages
 
-__all__ = ["NAMES", "levels", "load"]
+__all__ = ["NAMES", "LazyImages", "class_names", "levels", "load", "stream"]

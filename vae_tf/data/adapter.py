@@ -1,15 +1,17 @@
 """The one door for data: whatever holds examples comes out of it as checked batches.
 
-Data that can be indexed (arrays, tensors, lists, data frames, sparse matrices, memory maps) become `Rows`, which are
-read a batch at a time. Data that come in batches of their own (`tf.data.Dataset`, `keras.utils.Sequence`, generators)
-become a `Stream`. Both know targets and weights, and are checked for the same things with the same messages: rows
-as a whole, a stream at the first batch of a pass (a loss that is not finite stops any other).
+Data that can be indexed (arrays, tensors, lists, data frames, sparse matrices, memory maps, lazy images) become `Rows`,
+which are read a batch at a time. Data that come in batches of their own (`tf.data.Dataset`, `keras.utils.Sequence`,
+generators) become a `Stream`. Both know targets and weights, and are checked for the same things with the same
+messages: rows as a whole, a stream at the first batch of a pass (a loss that is not finite stops any other). Of lazy
+images it is known which values they can have: where the likelihood takes all of these, nothing is read to check them.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -33,17 +35,26 @@ class Rows:
         x: Inputs of the encoder.
         target: Data to be scored; None where they are the inputs.
         weight: Weights of the examples, `[n]`; None weighs them equally.
+        faults: Errors of reading a batch, for TensorFlow hides them.
     """
 
     x: Table
     target: Table | None = None
     weight: np.ndarray | None = None
+    faults: list[Exception] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.x)
 
     def batch(self, index: Any) -> tuple[np.ndarray, ...]:
         """The examples of these numbers as Keras takes them: `(x,)`, `(x, target)` or `(x, target, weight)`."""
+        try:
+            return self._batch(index)
+        except Exception as error:
+            self.faults.append(error)
+            raise
+
+    def _batch(self, index: Any) -> tuple[np.ndarray, ...]:
         x = self.x[index]
         if self.target is None and self.weight is None:
             return (x,)
@@ -196,15 +207,30 @@ class Adapter:
         check_lengths(table, target, sample_weight)
         scored = table if target is None else target
         self._check_shapes(table.shape, scored.shape)
-        for block in scored.blocks():
-            self.check_values(block)
+        if not self._takes_all(scored):
+            for block in scored.blocks():
+                self.check_values(block)
         if target is not None:
-            for block in table.blocks():
-                check_finite(block, "Inputs of the encoder")
+            _check_finite(table, "Inputs of the encoder")
         weight = None if sample_weight is None else weights(sample_weight, len(table))
         if weight is not None and not weight.any():
             raise no_weight()
         return Rows(table, target, weight)
+
+    def _takes_all(self, table: Table) -> bool:
+        """Whether the likelihood takes, without a warning, every value that the data can have."""
+        if table.values is None:
+            return False
+        size = int(np.prod(self.event_shape))
+        count = max(1, -(-len(table.values) // size))
+        every = np.resize(table.values, (count, *self.event_shape))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            try:
+                self.check_values(every)
+            except (ValueError, Warning):  # some of these values would not do: whether there are any, the data say
+                return False
+        return True
 
     # --- data that come in batches ---------------------------------------------------------------------
 
@@ -275,8 +301,7 @@ def _inputs(
     if not is_stream(data):
         table = _fitting(Table(data, what), shape)
         check_shape(table.shape)
-        for block in table.blocks():
-            check_finite(block, what)
+        _check_finite(table, what)
         return table
 
     def parts() -> Iterator[np.ndarray]:
@@ -287,6 +312,12 @@ def _inputs(
             yield part
 
     return parts()
+
+
+def _check_finite(table: Table, what: str) -> None:
+    """Raises ValueError where numbers are NaN or infinite; nothing is read where that is known."""
+    for block in table.blocks() if table.values is None else (table.values,):
+        check_finite(block, what)
 
 
 def _fitting(table: Table, shape: tuple[int | None, ...]) -> Table:

@@ -10,6 +10,7 @@ import tensorflow as tf
 from scipy import sparse
 
 from vae_tf import _checks
+from vae_tf.data.lazy import LazyImages
 
 _BLOCK_BYTES = 16 * 2**20
 """Memory of the rows that `Table.blocks` reads at a time."""
@@ -32,7 +33,7 @@ class Table:
     """Examples that can be indexed: `table[indices]` is a numpy array `[b, *E]`.
 
     Arrays, memory maps, tensors and data frames of one dtype are not copied; lists and other data frames become one
-    array; the rows of a scipy.sparse matrix become dense when they are read.
+    array; the rows of a scipy.sparse matrix become dense when they are read, and lazy images are decoded then.
 
     Args:
         data: An array of numbers or what numpy makes one of, a tensor, a pandas data frame or series, or a scipy.sparse
@@ -66,10 +67,17 @@ class Table:
 
     def part(self, part: slice) -> Table:
         """Some of the examples, not copied."""
-        return Table(self._rows[part])
+        return Table(self._rows.part(part) if isinstance(self._rows, LazyImages) else self._rows[part])
+
+    @property
+    def values(self) -> np.ndarray | None:
+        """Values that stand for all that there are, where they are known without reading; see LazyImages."""
+        return self._rows.values if isinstance(self._rows, LazyImages) else None
 
     def blocks(self) -> Iterator[np.ndarray]:
         """All examples in order, in arrays of at most 16 MiB (or of one example)."""
+        if isinstance(self._rows, LazyImages):
+            return self._rows.blocks("Reading images")
         size = max(1, _BLOCK_BYTES // max(1, int(np.prod(self.shape[1:])) * self.dtype.itemsize))
         return (self[start : start + size] for start in range(0, len(self), size))
 
@@ -86,6 +94,8 @@ def numbers_in(data: Any, what: str) -> Any:
     Raises:
         TypeError: If the data are no real numbers.
     """
+    if isinstance(data, LazyImages):
+        return data
     if not is_array_like(data) or isinstance(data, tf.RaggedTensor):
         raise no_numbers(what, "None" if data is None else f"a {type(data).__name__}", CONTAINERS)
     if sparse.issparse(data):

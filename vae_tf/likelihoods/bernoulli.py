@@ -85,7 +85,6 @@ class Bernoulli(Likelihood):
         super().check_data(x)
         check_unit_interval(x, "Bernoulli")
         if not self._warned and np.any((x > 0) & (x < 1)):
-            self._warned = True
             warnings.warn(
                 "Bernoulli is a distribution on {0, 1} and the data have grey levels between them: their "
                 "cross-entropy is no likelihood, and its value cannot be compared with one. Use "
@@ -93,3 +92,4 @@ class Bernoulli(Likelihood):
                 UserWarning,
                 stacklevel=3,
             )
+            self._warned = True  # after it: a warning that was made an error did not tell the user

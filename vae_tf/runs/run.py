@@ -16,6 +16,7 @@ import tf_keras as keras
 
 from vae_tf import _checks, _files, plotting
 from vae_tf.callbacks import MSEEquivalence
+from vae_tf.data import NAMES
 from vae_tf.runs import report
 from vae_tf.runs.settings import MODEL, SETTINGS, Settings, stored_settings
 from vae_tf.saving import load
@@ -56,10 +57,13 @@ class Run:
                 )
             )
         else:
-            self.settings = settings.resolved()
-        self.x_train, self.x_test = self.settings.images()
+            self.settings = settings
+        self._check_place()
+        loaded = self.settings.loaded()
+        self.settings = self.settings.resolved(loaded[0])
+        self.x_train, self.x_test = (self.settings.scaled(images) for images in loaded)
         self.vae = self.settings.model(self.x_train) if settings else load(self.folder / MODEL)
-        self.vae.likelihood.check_data(self.x_train)
+        self.vae.adapter.open(self.x_train)
         steps = -(-len(self.x_train) // min(self.settings.batch_size, len(self.x_train)))
         self.epochs_done = int(self.vae.optimizer.iterations) // steps
         self.history = [] if settings else _read_history(self.folder / HISTORY)[: self.epochs_done]
@@ -75,6 +79,19 @@ class Run:
         self._write(SETTINGS, json.dumps(asdict(self.settings), indent=2) + "\n")
         if settings:
             self.vae.save(self.folder / MODEL)
+
+    def _check_place(self) -> None:
+        """Raises ValueError for a run inside its folder of images, to which its pictures would be added."""
+        data = Path(self.settings.data).expanduser()
+        if self.settings.data not in NAMES and data.is_dir() and self.folder.resolve().is_relative_to(data.resolve()):
+            raise ValueError(
+                _checks.problem(
+                    f"Run folder {self.folder}",
+                    expected="a place outside the folder of the data",
+                    received=f"one inside {data}",
+                    remedy="Choose another: the pictures of the run would become data.",
+                )
+            )
 
     def train(self, verbose: Any = "auto") -> bool:
         """Trains to the end. Returns False if training was interrupted (Ctrl-C or SIGTERM) and can be resumed.

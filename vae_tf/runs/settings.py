@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tf_keras as keras
@@ -12,7 +13,7 @@ import tf_keras as keras
 from vae_tf import _checks, data, likelihoods, networks, posteriors, priors
 from vae_tf.vae import VAE
 
-__all__ = ["LIKELIHOODS", "MODEL", "SETTINGS", "Settings", "stored_settings"]
+__all__ = ["LIKELIHOODS", "LOADING", "MODEL", "SETTINGS", "Settings", "stored_settings"]
 
 MODEL, SETTINGS = "model.keras", "settings.json"
 _STEPS_PER_EXECUTION = 16
@@ -31,6 +32,8 @@ LIKELIHOODS = {
 }
 """Likelihood classes by name, each with the names of the settings that it takes."""
 _COUNTS = ("negative_binomial", "poisson")
+LOADING = ("size", "crop", "stretch", "channels", "background", "test_fraction", "on_error", "in_memory")
+"""The settings that are arguments of `vae_tf.data.load`."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,14 @@ class Settings:
         batch_size: Number of examples in a step.
         learning_rate: Learning rate of Adam.
         seed: Seed of the weights, the noise and the order of the data.
+        size: Height and width of the images; this and what follows are arguments of `vae_tf.data.load`.
+        crop: Height and width of the part in the middle that is taken first.
+        stretch: Whether resizing may change the aspect ratio.
+        channels: 1 for grey, 3 for colour; None goes by the images.
+        background: Colour behind transparent parts.
+        test_fraction: Share of the test set, of data that have none.
+        on_error: "raise" or "skip", for image files that cannot be decoded.
+        in_memory: Whether all data are read into memory; None goes by their size.
     """
 
     data: str = "digits"
@@ -67,6 +78,14 @@ class Settings:
     batch_size: int = 32
     learning_rate: float = 1e-3
     seed: int = 0
+    size: int | tuple[int, int] | None = None
+    crop: int | tuple[int, int] | None = None
+    stretch: bool = False
+    channels: int | None = None
+    background: str = "white"
+    test_fraction: float | None = None
+    on_error: str = "raise"
+    in_memory: bool | None = None
 
     def __post_init__(self) -> None:
         _checks.one_of("likelihood", self.likelihood, LIKELIHOODS)
@@ -76,16 +95,38 @@ class Settings:
         _checks.positive_float("learning_rate", self.learning_rate)
         _checks.seed(self.seed)
 
-    def resolved(self) -> Settings:
-        """These settings, with `levels` counted in the training images if it matters and is not given."""
-        needed = self.likelihood in _COUNTS or self._on_levels
-        return replace(self, levels=data.levels(data.load(self.data)[0])) if needed and self.levels is None else self
+    def on(self, name_or_path: str) -> Settings:
+        """The same settings for other data; how image files become examples stays, if the data are a folder."""
+        default = Settings()
+        kept = ("test_fraction",) if Path(name_or_path).is_dir() else LOADING
+        return replace(self, data=name_or_path, **{name: getattr(default, name) for name in kept})
 
-    def images(self) -> tuple[np.ndarray, np.ndarray]:
+    def loaded(self) -> tuple[Any, Any]:
+        """Training and test images in [0, 1], as arrays or, of large data, as `data.LazyImages`."""
+        return data.load(self.data, **{name: getattr(self, name) for name in LOADING})
+
+    def resolved(self, train: Any = None) -> Settings:
+        """These settings, with `levels` counted in the training images if it matters and is not given.
+
+        Args:
+            train: Training images as `loaded` returns them; None loads them if they are needed.
+        """
+        needed = self.likelihood in _COUNTS or self._on_levels
+        if not needed or self.levels is not None:
+            return self
+        return replace(self, levels=data.levels(self.loaded()[0] if train is None else train))
+
+    def images(self) -> tuple[Any, Any]:
         """Training and test images, `[n, H, W, C]` float32, as the likelihood takes them; for resolved settings."""
-        train, test = data.load(self.data)
-        peak = np.float32(self.peak)
-        return (train, test) if peak == 1 else (np.rint(train * peak), np.rint(test * peak))
+        train, test = self.loaded()
+        return self.scaled(train), self.scaled(test)
+
+    def scaled(self, images: Any) -> Any:
+        """Images in [0, 1] as the likelihood takes them; for resolved settings."""
+        if self.peak == 1:
+            return images
+        lazy = isinstance(images, data.LazyImages)
+        return images.as_levels(self.peak) if lazy else np.rint(images * np.float32(self.peak))
 
     @property
     def peak(self) -> float:

@@ -8,11 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from vae_tf.data.adapter import Rows
+from vae_tf.data.order import permutation
 
-
-def permutation(seed: int, epoch: int, n: int) -> np.ndarray:
-    """The order of `n` examples in this epoch, `[n]` int64."""
-    return np.random.default_rng([seed, epoch]).permutation(n)
+__all__ = ["in_order", "permutation", "shuffled"]
 
 
 def shuffled(rows: Rows, batch_size: int, *, seed: int, epoch: Callable[[], int]) -> tf.data.Dataset:

@@ -152,9 +152,7 @@ class FittedModel(keras.Model, abc.ABC):
         watching = arranged(callbacks, self.objective)
         self.check_callbacks(watching)
         self.build_optimizer()
-        self._eval_data_handler = (
-            None  # Keras keeps that of a fit which was interrupted, and would validate on its data
-        )
+        self._eval_data_handler = None  # Keras keeps that of an interrupted fit, and would validate on its data
         with _one_line(data, validation):
             return super().fit(
                 fed,
@@ -207,8 +205,9 @@ class FittedModel(keras.Model, abc.ABC):
             stream = self.adapter.input_batches(x)
             with _one_line(stream):
                 return check_outputs(super().predict(stream.batches, batch_size, **kwargs))
-        inputs = self.adapter.table(x)
-        return check_outputs(super().predict(batches.in_order(Rows(inputs), _size(inputs, batch_size)), **kwargs))
+        rows = Rows(self.adapter.table(x))
+        with _one_line(rows):
+            return check_outputs(super().predict(batches.in_order(rows, _size(rows, batch_size)), **kwargs))
 
     def train_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: None = None, **kwargs: Any
@@ -364,8 +363,8 @@ def _one_line(*sources: Rows | Stream | None) -> Iterator[None]:
         yield
     except tf.errors.OpError as error:
         for source in sources:
-            if isinstance(source, Stream) and source.faults:
-                raise source.faults[0] from None
+            if source is not None and source.faults:
+                raise source.faults.pop(0) from None
         found = _ASSERTION.search(str(error))
         if found:
             raise ValueError(found[1]) from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,9 +68,12 @@ def _test_images(model: Path, data: str | None) -> tuple[str | None, Any]:
     from vae_tf import data as datasets
     from vae_tf.runs import settings
 
+    training = click.get_current_context().meta.get("vae_tf.run")  # the run that `vae-tf train` exports, with its data
+    if training is not None and data is None and training.folder == model:
+        return training.settings.data, training.x_test
     if model.is_dir():
         stored = settings.stored_settings(model)
-        chosen = replace(stored, data=data) if data else stored
+        chosen = stored.on(data) if data else stored
         return chosen.data, chosen.images()[1]
     return (data, datasets.load(data)[1]) if data else (None, None)
 

@@ -44,11 +44,15 @@ def batch(value: int | None) -> int | None:
     return value
 
 
-def data(vae: vae_tf.VAE, x: Any) -> np.ndarray:
-    """Data that the model can score, float32 `[n, *E]`."""
-    array = np.asarray(x, np.float32)
+def data(vae: vae_tf.VAE, x: Any) -> Any:
+    """Data that the model can score, float32 `[n, *E]`: an array, or lazy images as they are."""
+    lazy = isinstance(x, vae_tf.data.LazyImages)
+    array = x if lazy else np.asarray(x, np.float32)
     if array.shape[1:] != vae.event_shape or not len(array):
         expected = ", ".join(map(str, ("n", *vae.event_shape)))
         raise ValueError(f"x: expected shape [{expected}], received {list(array.shape)}. Pass the test images.")
-    vae.likelihood.check_data(array)
+    if lazy:
+        vae.adapter.open(array)
+    else:
+        vae.likelihood.check_data(array)
     return array

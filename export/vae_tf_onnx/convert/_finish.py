@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 
+import vae_tf
 from vae_tf_onnx import card, triton, variants
 from vae_tf_onnx.bundle import write_manifest
 from vae_tf_onnx.verification import verify
+
+_MEASURED = 1024
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ def finish(draft: Path, manifest: dict[str, Any], x: np.ndarray | None, extras: 
     write_manifest(draft, manifest)
     if extras.variants:
         verify(draft)
+        if isinstance(x, vae_tf.data.LazyImages):  # as many as variants are measured on
+            x = x[np.linspace(0, len(x) - 1, min(len(x), _MEASURED)).astype(int)]
         variants.add(draft, extras.variants, x=x, tolerance=extras.tolerance, force=extras.force)
     triton.write(draft, gpu=extras.gpu, kserve=extras.kserve)
     card.write(draft)

@@ -55,7 +55,7 @@ def evaluation(vae: vae_tf.VAE, x: np.ndarray) -> dict[str, Any]:
         vae: The model.
         x: Data `[n, *E]`.
     """
-    x = x[:_SCORED]
+    x = _scored(x)
     terms = [[part.numpy() for part in vae.terms(chunk, seed=i)] for i, chunk in enumerate(_chunks(x))]
     distortion, rate = (float(np.concatenate(parts).mean(dtype=np.float64)) for parts in zip(*terms, strict=True))
     return {"elbo": -distortion - rate, "distortion": distortion, "rate": rate, "num_examples": len(x)}
@@ -72,7 +72,7 @@ def latents(vae: vae_tf.VAE, x: np.ndarray, source: str) -> dict[str, Any]:
         x: Data `[n, *E]`.
         source: Name of the data in the manifest.
     """
-    x = x[:_SCORED]
+    x = _scored(x)
     prior_mean, prior_scale = _prior_moments(vae)
     rows: dict[str, list[np.ndarray]] = {"mean": [], "scale": [], "kl": []}
     is_exact = True
@@ -93,6 +93,11 @@ def latents(vae: vae_tf.VAE, x: np.ndarray, source: str) -> dict[str, Any]:
         "scale": spread.tolist(),
         "source": source,
     }
+
+
+def _scored(x: Any) -> Any:
+    """The first examples; lazy images are not read yet."""
+    return x.part(slice(_SCORED)) if isinstance(x, vae_tf.data.LazyImages) else x[:_SCORED]
 
 
 def _chunks(x: np.ndarray) -> Iterator[np.ndarray]:
