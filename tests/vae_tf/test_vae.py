@@ -400,22 +400,6 @@ def test_bad_sample_arguments(make_vae, num_samples, seed, name):
         make_vae().sample(num_samples, seed=seed)
 
 
-@pytest.mark.parametrize("shape", [(7, 8, 1), (8, 6, 3), (8, 8)])
-def test_conv_networks_want_sides_divisible_by_four(shape):
-    with pytest.raises(ValueError, match="H and W divisible by 4"):
-        vae_tf.networks.conv_encoder(shape, vae_tf.posteriors.DiagonalNormal(2))
-    with pytest.raises(ValueError, match="H and W divisible by 4"):
-        vae_tf.networks.conv_decoder(2, Gaussian(shape))
-
-
-@pytest.mark.parametrize("shape", [(4, 8, 1), (12, 16, 3)])
-def test_conv_networks_of_any_size(shape):
-    x = np.random.default_rng(0).random((2, *shape), np.float32)
-    encoder = vae_tf.networks.conv_encoder(shape, vae_tf.posteriors.DiagonalNormal(2))
-    decoder = vae_tf.networks.conv_decoder(2, Gaussian(shape, scale="per_pixel"))
-    assert decoder(encoder(x).mean()).mean().shape == x.shape
-
-
 @pytest.mark.parametrize("latent_dim", [0, -1, 2.0, True])
 def test_bad_latent_dim(latent_dim):
     for make in (vae_tf.posteriors.DiagonalNormal, vae_tf.priors.StandardNormal):

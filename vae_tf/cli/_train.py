@@ -43,7 +43,7 @@ def _refuse_foreign(given: list[str], likelihood: str) -> None:
 
 
 class _Scale(click.ParamType):
-    name = "sigma|learned|optimal|per_dimension|per_pixel"
+    name = "auto|sigma|learned|optimal|per_dimension|per_pixel"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
         try:
@@ -70,12 +70,12 @@ def demo(out: Path | None, epochs: int, seed: int) -> None:
 @click.option("--data", default="digits", show_default=True, help=_loading.DATA_HELP)
 @_loading.loading_options(stream=True)
 @click.option("--likelihood", type=click.Choice([*OPTIONS]), default="gaussian", show_default=True)
-@click.option("--scale", type=_Scale(), default="optimal", show_default=True, help="How sigma is chosen.")
+@click.option("--scale", type=_Scale(), default="auto", show_default=True, help="How sigma is chosen.")
 @click.option("--quantised", is_flag=True, help="Score the mass of a pixel's bin, not the density.")
 @click.option("--levels", type=int, default=None, help="Grey levels of the images.  [default: those of the data]")
 @click.option("--components", default=5, show_default=True, help="Of each pixel's mixture.")
 @click.option("--df", default=4.0, show_default=True, help="Degrees of freedom of a Student t.")
-@click.option("--network", type=click.Choice(["mlp", "conv"]), default="mlp", show_default=True)
+@click.option("--network", type=click.Choice(["auto", "mlp", "conv"]), default="auto", show_default=True)
 @click.option("--latent-dim", default=8, show_default=True, help="Number of latents.")
 @click.option("--epochs", type=int, default=None, help="Passes over the data.  [default: 20, or the run's]")
 @click.option("--batch-size", default=32, show_default=True)

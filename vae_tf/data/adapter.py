@@ -61,6 +61,12 @@ class Rows:
         target = x if self.target is None else self.target[index]
         return (x, target) if self.weight is None else (x, target, self.weight[index])
 
+    def sample(self) -> np.ndarray:
+        """Some of the data to be scored, evenly spread over all, `[n, *E]`: up to 256, of a million numbers or so."""
+        table = self.x if self.target is None else self.target
+        count = max(2, min(256, len(table), 2**20 // int(np.prod(table.shape[1:]))))
+        return table[np.unique(np.linspace(0, len(table) - 1, count).astype(np.int64))]
+
     def signature(self) -> tuple[tf.TensorSpec, ...]:
         """Shapes and dtypes of `batch`."""
         target = self.x if self.target is None else self.target

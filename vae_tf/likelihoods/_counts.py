@@ -12,6 +12,8 @@ import tensorflow as tf
 from vae_tf import _checks
 from vae_tf.likelihoods._pointwise import PointwiseLikelihood
 
+_RAREST = 1e-5
+
 
 class Counts(PointwiseLikelihood):
     """A likelihood of counts, whose draws numpy makes: each has its own generator, of the seed that is its noise."""
@@ -76,6 +78,12 @@ class Counts(PointwiseLikelihood):
                     remedy="Pass raw counts, not normalised and not logged.",
                 )
             )
+
+
+def raw_of(mean: np.ndarray, bend: float) -> np.ndarray:
+    """The argument at which `positive` is `mean`; of means below 1e-5, as of counts that never occurred, that of 1e-5."""
+    mean = np.maximum(mean, _RAREST)
+    return np.where(mean > math.exp(bend), bend + mean * math.exp(-bend) - 1, np.log(np.minimum(mean, math.exp(bend))))
 
 
 def positive(raw: tf.Tensor, bend: float) -> tf.Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import math
 import warnings
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -13,11 +14,20 @@ from tensorflow_probability import distributions as tfd
 from tf_keras.src.engine.base_layer_utils import call_context
 
 from vae_tf import _checks
-from vae_tf.likelihoods import _calibration
+from vae_tf.likelihoods import _calibration, _links
 from vae_tf.likelihoods._quantised import OnGrid
-from vae_tf.likelihoods._scales import Scale, Settable, make_scale
+from vae_tf.likelihoods._scales import Fixed, PerPixel, Scale, Settable, Trained, make_scale
 from vae_tf.likelihoods.base import Batches
 from vae_tf.likelihoods.levels import Levels, Reals, mean_of_levels
+
+
+_MIN_SCALE = 1e-3
+"""The floor of a scale by default."""
+_FLOOR_SHARE, _CLOSE = 1e-3, 1e-2
+"""The floor of a scale as a share of the one that it starts from, and the share at which it counts as too close."""
+
+_FAR = 100.0
+"""Ratio between the scale of the data and the one that training starts from at which `fit` warns."""
 
 
 class LocationScale(OnGrid):
@@ -43,14 +53,17 @@ class LocationScale(OnGrid):
         scale: float | str = "optimal",
         *,
         grid: Levels | Reals | None = None,
-        min_scale: float = 1e-3,
+        min_scale: float | None = None,
         learning_rate_multiplier: float = 1.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(event_shape, Reals() if grid is None else grid, **kwargs)
-        self.min_scale = _checks.positive_float("min_scale", min_scale)
+        self._floor_is_chosen = min_scale is not None
+        self.min_scale = _MIN_SCALE if min_scale is None else _checks.positive_float("min_scale", min_scale)
         self.scaling = make_scale(scale, self, learning_rate_multiplier)
-        self._warned = False
+        self._warned = self._compared = False
+        self.locations = self.event_shape[-1]
+        self.has_a_scale_for_each_dimension = self.measure == "density" and not self.scaling.is_one_number
 
     @property
     def scale(self) -> tf.Tensor:
@@ -116,6 +129,70 @@ class LocationScale(OnGrid):
         scaling.assign(scale)
         self.running_mse.assign(mse)
         self.update_count.assign(1 / (1 - self.decay))
+
+    def start_at(self, mean: np.ndarray, std: np.ndarray) -> None:
+        """See Likelihood.start_at: the scale becomes that of data which the location does not follow yet.
+
+        "per_dimension" starts at the scale of each dimension, "learned" and "optimal" at the root of their mean square
+        (the first batch replaces that of "optimal"). A `min_scale` that nobody has chosen, and that is above a
+        hundredth of the smallest of them, becomes a thousandth of it.
+
+        Raises:
+            ValueError: For a `min_scale` that was chosen and is not below the smallest of them.
+        """
+        scale = self._scale_of(std)
+        smallest = float(scale.min())
+        if not self._floor_is_chosen and self.min_scale > _CLOSE * smallest:
+            self.min_scale = _FLOOR_SHARE * smallest
+            if isinstance(self.scaling, Trained):
+                self.scaling.lower_floor()
+        if self.min_scale >= smallest and not isinstance(self.scaling, Fixed):
+            raise ValueError(
+                _checks.problem(
+                    "min_scale",
+                    expected=f"a floor below the scale of every dimension of the data, of which the smallest is "
+                    f"{smallest:.3g}",
+                    received=f"{self.min_scale:g}",
+                    remedy="Leave it out, and it is chosen below them.",
+                )
+            )
+        self.scaling.start_at(scale)
+
+    def compare_scale(self, x: np.ndarray) -> None:
+        """See Likelihood.compare_scale; "optimal" is at the scale of the data after one batch, and a number was chosen."""
+        if self._compared or not isinstance(self.scaling, Trained | PerPixel):
+            return
+        self._compared = True
+        columns = self.event_shape[-1] if self.scale.shape.rank else 1  # or channels
+        std = _root_mean_square(np.asarray(x, np.float64) - x.mean(axis=0, dtype=np.float64), columns)
+        ratio = self._scale_of(std[std > 0]) / _root_mean_square(self.scale.numpy(), columns)[std > 0]
+        smallest, largest = ratio.min(initial=1.0), ratio.max(initial=1.0)
+        if np.min(x) >= 0 and np.max(x) <= 1:  # pixels at the edge of an image hardly vary, and need no scale to say so
+            smallest = np.sqrt(np.mean(np.square(ratio)))
+        if largest > _FAR or smallest < 1 / _FAR:
+            warnings.warn(
+                f"{type(self).__name__}(scale={self.scaling.get_config()['scale']!r}): sigma starts far from the scale of "
+                f"the data, whose standard deviations are {smallest:.2g} to {largest:.2g} times it, and "
+                "would take very long to get there. Build the networks with standardise=x_train (vae_tf.networks), which "
+                "starts everything in the units of the data, or call assign_scale.",
+                UserWarning,
+                stacklevel=3,
+            )
+
+    def outputs_at(self, mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See Likelihood.outputs_at."""
+        scale = self._scale_of(std)
+        starts, steps = zip((self._location_at(mean, scale), std), *self.scaling.outputs_at(scale), strict=True)
+        return np.concatenate(starts, axis=-1), np.concatenate(steps, axis=-1)
+
+    def _scale_of(self, std: np.ndarray) -> np.ndarray:
+        """The scale at which the standard deviation is `std`, where there is one."""
+        unit = float(self.standard().stddev())
+        return np.asarray(std, np.float64) / (unit if math.isfinite(unit) else 1.0)
+
+    def _location_at(self, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
+        """The location at which E[x|z] is `mean`."""
+        return np.asarray(mean, np.float64)
 
     def _settable(self, what: str) -> Settable:
         if not isinstance(self.scaling, Settable):
@@ -208,6 +285,11 @@ class LocationScale(OnGrid):
         return super().get_config() | self.scaling.get_config() | {"min_scale": self.min_scale}
 
 
+def _root_mean_square(values: np.ndarray, columns: int) -> np.ndarray:
+    """The root of the mean square over all axes but that of the columns, `[columns]`."""
+    return np.sqrt(np.mean(np.square(values.reshape(-1, columns)), axis=0))
+
+
 class Quantisable(LocationScale):
     """A LocationScale with a symmetric density that TensorFlow Probability has, for real or for quantised data.
 
@@ -273,6 +355,16 @@ class Quantisable(LocationScale):
         loc = parameters["loc"]
         scale = tf.broadcast_to(parameters["scale"], tf.shape(loc))
         return mean_of_levels(self.above, loc, scale, self.grid.levels)
+
+    def _location_at(self, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
+        if isinstance(self.grid, Reals):
+            return super()._location_at(mean, scale)
+        widths = tf.constant(scale, tf.float32)
+
+        def mean_at(location: np.ndarray) -> np.ndarray:
+            return self.mean({"loc": tf.constant(location, tf.float32)[None], "scale": widths})[0].numpy()
+
+        return _links.inverse(mean_at, self.grid.inside(mean), *self.grid.wide)
 
     def pointwise_log_prob(self, x: tf.Tensor, parameters: dict[str, tf.Tensor]) -> tf.Tensor:
         """See PointwiseLikelihood.pointwise_log_prob."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import tensorflow as tf
 
+from vae_tf.likelihoods import _links
 from vae_tf.likelihoods._uniform import HALF_STEP
 from vae_tf.likelihoods.levels import Levels
 
@@ -13,6 +15,38 @@ from vae_tf.likelihoods.levels import Levels
 def scale_from(raw: tf.Tensor, levels: Levels) -> tf.Tensor:
     """The scale that a network output stands for: `peak * softplus(raw)`, and a tenth of a bin."""
     return levels.peak * tf.math.softplus(raw) + 0.1 * levels.width
+
+
+def outputs_of(
+    mean: np.ndarray, std: np.ndarray, levels: Levels, components: int = 1
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Outputs at which the mean before rounding is `mean`, for components side by side over the width of the data.
+
+    Args:
+        mean: Means `[*E]`.
+        std: Standard deviations `[*E]`; together the components span about that of a uniform distribution.
+        levels: Levels of the data.
+        components: Number K of logistics of equal weight.
+
+    Returns:
+        Four arrays `[*E, K]`: locations and raw scales, each with its step; locations in units of the peak.
+    """
+    offsets = std[..., None] * (math.sqrt(12) * ((np.arange(components) + 0.5) / components - 0.5))
+    scale = np.maximum(std[..., None] * math.sqrt(3) / math.pi / components, levels.width)
+
+    def mean_at(location: np.ndarray) -> np.ndarray:
+        places = (location[..., None] + offsets) / scale
+        upper = np.logaddexp(0, places - levels.peak / scale)
+        return np.mean(scale * (np.logaddexp(0, places) - upper), axis=-1)
+
+    location = _links.inverse(mean_at, levels.inside(mean), *levels.wide)
+    above = (scale - 0.1 * levels.width) / levels.peak
+    return (
+        (location[..., None] + offsets) / levels.peak,
+        np.broadcast_to(std[..., None] / levels.peak, offsets.shape),
+        np.broadcast_to(_links.inverse_softplus(above), offsets.shape),
+        np.broadcast_to(_links.softplus_step(above), offsets.shape),
+    )
 
 
 def log_mass(index: tf.Tensor, loc: tf.Tensor, scale: tf.Tensor, levels: Levels) -> tf.Tensor:

@@ -12,6 +12,7 @@ import tf_keras as keras
 
 from vae_tf import _checks
 from vae_tf._means import batch_mean, mean_of_all
+from vae_tf.likelihoods import _links
 
 if TYPE_CHECKING:
     from vae_tf.likelihoods._location_scale import LocationScale
@@ -59,6 +60,13 @@ class Scale(abc.ABC):
             weight: Weights of the examples, `[B]`; None weighs them equally.
         """
         return scale
+
+    def start_at(self, value: np.ndarray) -> None:
+        """Makes `value`, `[*E]`, the scale before the first update, where there is a scale to choose."""
+
+    def outputs_at(self, value: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The network's outputs, beside the location, that make the scale `value`, `[*E]`; see Likelihood.outputs_at."""
+        return []
 
     @abc.abstractmethod
     def get_config(self) -> dict[str, Any]:
@@ -118,6 +126,16 @@ class PerPixel(Scale):
             statistic.assign_add(self.likelihood.step_towards(batch_mean(values, weight, statistic), statistic))
         return scale
 
+    def start_at(self, value: np.ndarray) -> None:
+        """See Scale.start_at; the averages that stand for the scale of the network."""
+        self._mean.assign(value)
+        self._mean_precision.assign(1 / np.square(value))
+
+    def outputs_at(self, value: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+        """See Scale.outputs_at."""
+        above = value - self.likelihood.min_scale
+        return [(_links.inverse_softplus(above), _links.softplus_step(above))]
+
     def get_config(self) -> dict[str, Any]:
         """See Scale.get_config."""
         return {"scale": "per_pixel"}
@@ -162,6 +180,10 @@ class Optimal(Settable):
         self.spread.assign(value**self.likelihood.spread_power)
         self.likelihood.update_count.assign(1 / (1 - self.likelihood.decay))
 
+    def start_at(self, value: np.ndarray) -> None:
+        """See Scale.start_at; the first batch replaces it."""
+        self.spread.assign(np.mean(value**self.likelihood.spread_power))
+
     def get_config(self) -> dict[str, Any]:
         """See Scale.get_config."""
         return {"scale": "optimal"}
@@ -197,6 +219,14 @@ class Trained(Settable):
     def assign(self, value: np.ndarray) -> None:
         """See Settable.assign."""
         self.log_scale.assign(np.log(value) / self._multiplier)
+
+    def start_at(self, value: np.ndarray) -> None:
+        """See Scale.start_at; where there is one number, it is the root of the mean square."""
+        self.assign(np.broadcast_to(np.sqrt(np.mean(value**2)), ()) if self.is_one_number else value)
+
+    def lower_floor(self) -> None:
+        """Takes over a `min_scale` of the likelihood that has become smaller."""
+        self.log_scale.constraint.minimum = math.log(self.likelihood.min_scale) / self._multiplier
 
     def get_config(self) -> dict[str, Any]:
         """See Scale.get_config."""

@@ -41,6 +41,10 @@ class Likelihood(DistributionLayer):
     score that is neither (see NegativeBinomial)."""
     support: str = "real numbers"
     """The values that x can take, in words."""
+    locations: int = 0
+    """How many numbers, the first of the last axis of the network's outputs, are E[x|z] in the units of the data."""
+    has_a_scale_for_each_dimension: bool = False
+    """Whether it is a density with a scale of its own for each dimension, which no other dimension holds up."""
 
     def __init__(self, event_shape: int | tuple[int, ...], *, decay: float = 0.95, **kwargs: Any) -> None:
         super().__init__(event_shape, **kwargs)
@@ -77,6 +81,35 @@ class Likelihood(DistributionLayer):
     def given(self, p: tfd.Distribution, x: tf.Tensor) -> tfd.Distribution:
         """p(x|z) conditioned on what is known of x besides; p itself, unless the family has such an input."""
         return p
+
+    def outputs_at(self, mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The network outputs at which E[x|z] is the mean of the data, and how far a unit of the network moves each.
+
+        A decoder that starts from them need not learn the mean and the units of the data first. A family whose mean
+        no output can be said to set returns zeros and ones.
+
+        Args:
+            mean: Mean of each dimension over the data, `[*E]`.
+            std: Standard deviation of each dimension, above 0, `[*E]`.
+
+        Returns:
+            Two arrays of the shape `parameter_shape`: the outputs, and their steps.
+        """
+        return np.zeros(self.parameter_shape), np.ones(self.parameter_shape)
+
+    def start_at(self, mean: np.ndarray, std: np.ndarray) -> None:
+        """Moves the weights of the likelihood, such as its scale, to where they suit data with these statistics.
+
+        Args:
+            mean: Mean of each dimension over the data, `[*E]`.
+            std: Standard deviation of each dimension, above 0, `[*E]`.
+
+        Raises:
+            ValueError: For statistics that the likelihood cannot start from.
+        """
+
+    def compare_scale(self, x: np.ndarray) -> None:
+        """Warns, once, where the scale that training would start from is far from that of the data `x`, `[n, *E]`."""
 
     @abc.abstractmethod
     def noise(self, rng: np.random.Generator, num_samples: int) -> np.ndarray:

@@ -11,6 +11,7 @@ from tensorflow_probability import distributions as tfd
 
 from vae_tf import _checks
 from vae_tf.equivalence import PointwiseLoss
+from vae_tf.likelihoods import _links
 from vae_tf.likelihoods.base import Likelihood, check_unit_interval
 
 _OUTSIDE = _checks.problem(
@@ -62,6 +63,10 @@ class Bernoulli(Likelihood):
     def parameters(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """See DistributionLayer.parameters."""
         return {"mean": tf.sigmoid(inputs), "logits": inputs}
+
+    def outputs_at(self, mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See Likelihood.outputs_at; the logits of means in [0.001, 0.999]."""
+        return _links.logit(np.clip(mean, 1e-3, 1 - 1e-3)), np.ones(self.parameter_shape)
 
     def distribution(self, parameters: dict[str, tf.Tensor]) -> tfd.Distribution:
         """See DistributionLayer.distribution."""

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
 import tf_keras as keras
+from scipy import special
 
+from vae_tf.likelihoods import _links
 from vae_tf.likelihoods._quantised import OnLevels
 from vae_tf.likelihoods._uniform import centred, cumulative
+
+_STEEPEST = 8.0
+"""Largest difference between the logits of neighbouring levels to start from."""
 
 
 @keras.saving.register_keras_serializable("vae_tf")
@@ -45,6 +51,19 @@ class Categorical(OnLevels):
     def parameters(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """`logits`, `[B, *E, L]`; see DistributionLayer.parameters."""
         return {"logits": tf.reshape(inputs, (-1, *self.event_shape, self.grid.count))}
+
+    def outputs_at(self, mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See Likelihood.outputs_at; logits that fall or rise evenly over the levels, the flattest with that mean."""
+        places = np.linspace(0, 1, self.grid.count)
+
+        def mean_at(slope: np.ndarray) -> np.ndarray:
+            weights = special.softmax(slope[..., None] * places, axis=-1)
+            return weights @ places
+
+        target = self.grid.inside(mean) / self.grid.peak
+        slope = _links.inverse(mean_at, target, *(self.grid.count * edge for edge in (-_STEEPEST, _STEEPEST)))
+        logits = special.log_softmax(slope[..., None] * places, axis=-1)
+        return logits.reshape(self.parameter_shape), np.ones(self.parameter_shape)
 
     def log_mass(self, index: tf.Tensor, parameters: dict[str, tf.Tensor]) -> tf.Tensor:
         """`(logit_x - top) - log1p(rest)`, `rest` the sum over all logits but the top one: neither term cancels.

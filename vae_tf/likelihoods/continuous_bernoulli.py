@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
+from vae_tf.likelihoods import _links
 from vae_tf.likelihoods._pointwise import PointwiseLikelihood
 from vae_tf.likelihoods.base import check_unit_interval
 
@@ -49,6 +50,11 @@ class ContinuousBernoulli(PointwiseLikelihood):
     def parameters(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """See DistributionLayer.parameters."""
         return {"mean": _mean(inputs), "logits": inputs}
+
+    def outputs_at(self, mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See Likelihood.outputs_at; the logits of means in [0.01, 0.99], which lie in [-100, 100]."""
+        target = np.clip(mean, 1e-2, 1 - 1e-2)
+        return _links.inverse(lambda logits: _mean(tf.constant(logits)).numpy(), target, -110, 110), np.ones(mean.shape)
 
     def pointwise_log_prob(self, x: tf.Tensor, parameters: dict[str, tf.Tensor]) -> tf.Tensor:
         """See PointwiseLikelihood.pointwise_log_prob; in float64, for the terms may cancel."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 from tensorflow_probability import distributions as tfd
@@ -52,6 +53,11 @@ class DiscretizedLogistic(OnLevels):
         """See DistributionLayer.parameters."""
         loc, raw = tf.split(inputs, 2, axis=-1)
         return {"loc": self.grid.peak * loc, "scale": _logistic.scale_from(raw, self.grid)}
+
+    def outputs_at(self, mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See Likelihood.outputs_at."""
+        loc, loc_step, raw, raw_step = (part[..., 0] for part in _logistic.outputs_of(mean, std, self.grid))
+        return np.concatenate([loc, raw], axis=-1), np.concatenate([loc_step, raw_step], axis=-1)
 
     def log_mass(self, index: tf.Tensor, parameters: dict[str, tf.Tensor]) -> tf.Tensor:
         """See OnLevels.log_mass."""

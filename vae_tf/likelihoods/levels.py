@@ -15,6 +15,9 @@ from vae_tf import _checks
 TOLERANCE = 1e-2
 """How far a value may lie off its level, in units of the distance between levels: float32 rounds k / 65535 by less."""
 
+_MARGIN = 1e-3
+"""Distance of a mean from the outer levels, as a share of their range, where a distribution is to start from it."""
+
 
 class Reals:
     """The values that x can take where nothing is quantised: all real numbers. See Levels."""
@@ -132,6 +135,15 @@ class Levels:
             maximum_iterations=self.count - 2,
         )
         return width * total
+
+    @property
+    def wide(self) -> tuple[float, float]:
+        """The range in which the location of a distribution on the levels may lie, their own and as much about it."""
+        return -self.peak, 2 * self.peak
+
+    def inside(self, mean: np.ndarray) -> np.ndarray:
+        """Means `[*E]`, moved off the outer levels, where no distribution of some width has its mean."""
+        return np.clip(mean, _MARGIN * self.peak, (1 - _MARGIN) * self.peak)
 
     def check(self, x: np.ndarray, family: str) -> None:
         """Raises ValueError where `x` holds other values, or values on another scale."""

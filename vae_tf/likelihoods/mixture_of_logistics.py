@@ -81,6 +81,14 @@ class MixtureOfLogistics(OnLevels):
             "scales": _logistic.scale_from(raw, self.grid),
         }
 
+    def outputs_at(self, mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See Likelihood.outputs_at; the components have equal weights, and lie side by side about the mean."""
+        locs, locs_step, raw, raw_step = _logistic.outputs_of(mean, std, self.grid, self.components)
+        locs = locs - (np.arange(self.components) + 0.5) / self.components
+        outputs = np.concatenate([np.zeros_like(locs), locs, raw], axis=-1)
+        steps = np.concatenate([np.ones_like(locs), locs_step, raw_step], axis=-1)
+        return outputs.reshape(self.parameter_shape), steps.reshape(self.parameter_shape)
+
     def log_mass(self, index: tf.Tensor, parameters: dict[str, tf.Tensor]) -> tf.Tensor:
         """See OnLevels.log_mass; the sum over components is in float64, as its log may be close to 0."""
         masses = _logistic.log_mass(index[..., None], parameters["locs"], parameters["scales"], self.grid)

@@ -13,7 +13,7 @@ from tensorflow_probability import distributions as tfd
 
 from vae_tf import _checks
 from vae_tf._means import mean_of_all
-from vae_tf.likelihoods._counts import Counts, positive
+from vae_tf.likelihoods._counts import Counts, positive, raw_of
 
 _BEND = math.log(1e6)
 _MIN_MEAN = 1e-6
@@ -118,6 +118,17 @@ class NegativeBinomial(Counts):
             dispersion = self.min_dispersion + positive(self.raw_dispersion, 0.0)
         mean = self.running_library * self._share(raw) if self.library_size else _MIN_MEAN + positive(raw, _BEND)
         return {"mean": mean, "dispersion": tf.cast(dispersion, mean.dtype)}
+
+    def outputs_at(self, mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See Likelihood.outputs_at; the logarithms of the means, of which a softmax makes shares, and dispersions of 1."""
+        outputs, steps = super().outputs_at(mean, std)
+        outputs[..., : self.event_shape[-1]] = raw_of(mean, _BEND)
+        return outputs, steps
+
+    def start_at(self, mean: np.ndarray, std: np.ndarray) -> None:
+        """See Likelihood.start_at; the library size is the mean total, until the first batch replaces it."""
+        if self.library_size:
+            self.running_library.assign(np.sum(mean))
 
     def _share(self, raw: tf.Tensor) -> tf.Tensor:
         share = tf.nn.softmax(tf.reshape(raw, (-1, self.dims)))

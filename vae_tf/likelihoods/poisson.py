@@ -10,7 +10,7 @@ import tensorflow as tf
 import tf_keras as keras
 from tensorflow_probability import distributions as tfd
 
-from vae_tf.likelihoods._counts import Counts, positive
+from vae_tf.likelihoods._counts import Counts, positive, raw_of
 
 _BEND = math.log(1e6)
 _MIN_MEAN = 1e-6
@@ -45,6 +45,10 @@ class Poisson(Counts):
     def parameters(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """See DistributionLayer.parameters."""
         return {"mean": _MIN_MEAN + positive(inputs, _BEND)}
+
+    def outputs_at(self, mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See Likelihood.outputs_at; the logarithms of the means."""
+        return raw_of(mean, _BEND), np.ones(self.parameter_shape)
 
     def log_mass(self, x: tf.Tensor, parameters: dict[str, tf.Tensor]) -> tf.Tensor:
         """See Counts.log_mass."""

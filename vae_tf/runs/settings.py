@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tf_keras as keras
 
-from vae_tf import _checks, data, likelihoods, networks, posteriors, priors
+from vae_tf import _checks, data, likelihoods, networks, priors
 from vae_tf.vae import VAE
 
 __all__ = ["LIKELIHOODS", "LOADING", "MODEL", "SETTINGS", "Settings", "stored_settings"]
@@ -44,12 +44,12 @@ class Settings:
         data: A name or path for `vae_tf.data.load`.
         likelihood: A name in `LIKELIHOODS`. Likelihoods of counts see the images as whole numbers 0 to levels - 1.
         scale: Sigma of a Gaussian, Laplace or Student t: a positive number, or "learned", "optimal", "per_dimension"
-            or "per_pixel".
+            or "per_pixel"; "auto" takes "optimal" for images and "per_dimension" for tables.
         quantised: Whether a Gaussian or Laplace is the mass of a pixel's bin instead of a density.
         levels: Number of grey levels of the images; None counts those of the data, where they matter.
         components: Number of components of a mixture.
         df: Degrees of freedom of a Student t.
-        network: "mlp" or "conv".
+        network: "mlp", "conv", or "auto", which goes by the shape of the data; see networks.for_data.
         latent_dim: Number of latents.
         epochs: Number of passes over the data.
         batch_size: Number of examples in a step.
@@ -67,12 +67,12 @@ class Settings:
 
     data: str = "digits"
     likelihood: str = "gaussian"
-    scale: float | str = "optimal"
+    scale: float | str = "auto"
     quantised: bool = False
     levels: int | None = None
     components: int = 5
     df: float = 4.0
-    network: str = "mlp"
+    network: str = "auto"
     latent_dim: int = 8
     epochs: int = 20
     batch_size: int = 32
@@ -89,7 +89,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         _checks.one_of("likelihood", self.likelihood, LIKELIHOODS)
-        _checks.one_of("network", self.network, ("mlp", "conv"))
+        _checks.one_of("network", self.network, networks.NETWORKS)
         for name in ("latent_dim", "epochs", "batch_size", "components"):
             _checks.positive_int(name, getattr(self, name))
         _checks.positive_float("learning_rate", self.learning_rate)
@@ -139,24 +139,20 @@ class Settings:
         return "levels" in names and (self.quantised or "quantised" not in names)
 
     def model(self, x: np.ndarray) -> VAE:
-        """A new, compiled model for images like `x`, `[n, H, W, C]`."""
+        """A new, compiled model for the training data `x`, `[n, *E]`, which also says where it starts."""
         keras.utils.set_random_seed(self.seed)
-        event_shape = x.shape[1:]
-        encoder = getattr(networks, f"{self.network}_encoder")
-        decoder = getattr(networks, f"{self.network}_decoder")
-        vae = VAE(
-            encoder(event_shape, posteriors.DiagonalNormal(self.latent_dim)),
-            decoder(self.latent_dim, self._likelihood(x)),
-            priors.StandardNormal(self.latent_dim),
-            seed=self.seed,
-        )
+        pair = networks.for_data(x, self.latent_dim, likelihood=self._likelihood(x), network=self.network)
+        vae = VAE(*pair, priors.StandardNormal(self.latent_dim), seed=self.seed)
         vae.compile(keras.optimizers.Adam(self.learning_rate), steps_per_execution=_STEPS_PER_EXECUTION)
         vae.optimizer.build(vae.trainable_variables)
         return vae
 
     def _likelihood(self, x: np.ndarray) -> likelihoods.Likelihood:
         make, names = LIKELIHOODS[self.likelihood]
-        return make(x.shape[1:], **{name: getattr(self, name) for name in names if name != "levels" or self._on_levels})
+        arguments = {name: getattr(self, name) for name in names if name != "levels" or self._on_levels}
+        if arguments.get("scale") == "auto":
+            arguments |= networks.scale_for(x.shape[1:])
+        return make(x.shape[1:], **arguments)
 
 
 def stored_settings(folder: Path) -> Settings:

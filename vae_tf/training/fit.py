@@ -148,6 +148,8 @@ class FittedModel(keras.Model, abc.ABC):
             remedy = "It ends after one pass: pass steps_per_epoch, or a tf.data.Dataset."
             raise ValueError(_checks.problem("epochs", expected=expected, received=received, remedy=remedy))
         self.plan(steps, epochs - initial_epoch)
+        if isinstance(data, Rows) and self.steps_done.numpy() == 0:
+            self.likelihood.compare_scale(data.sample())
         fed, given = self._fed(data, batch_size, shuffle, steps_per_epoch)
         watching = arranged(callbacks, self.objective)
         self.check_callbacks(watching)

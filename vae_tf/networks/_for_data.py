@@ -1,0 +1,82 @@
+"""A pair of networks that suits given data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tf_keras as keras
+
+from vae_tf import _checks
+from vae_tf.likelihoods import Gaussian, Likelihood
+from vae_tf.networks._convolutional import conv_decoder, conv_encoder
+from vae_tf.networks._fully_connected import mlp_decoder, mlp_encoder
+from vae_tf.networks._moments import Moments
+from vae_tf.posteriors import DiagonalNormal, Posterior
+
+NETWORKS = ("auto", "mlp", "conv")
+_LARGE = 16
+"""Height and width from which on images get convolutions."""
+_SPEED = 20.0
+"""How much faster than the other weights the scales of a table are trained."""
+
+
+def for_data(
+    x: Any,
+    latent_dim: int,
+    *,
+    likelihood: Likelihood | None = None,
+    posterior: Posterior | None = None,
+    network: str = "auto",
+) -> tuple[keras.Model, keras.Model]:
+    """An encoder and a decoder that suit training data: `VAE(*networks.for_data(x, 8), priors.StandardNormal(8))`.
+
+    - Images `[n, H, W, C]` of at least 16 x 16 pixels get convolutions, smaller ones and tables `[n, d]` fully connected
+      layers.
+    - Both networks standardise: they take and return data in the data's own units, and start at their mean and scale.
+    - Images in [0, 1] (or in the range of the likelihood's levels) get a mean in that range, by a sigmoid.
+
+    What this is worth is measured in tests/benchmarks.
+
+    Args:
+        x: Training data, in any container that can be indexed; read once, a block at a time.
+        latent_dim: Number of latents D.
+        likelihood: The layer that the decoder ends in; by default a Gaussian, for images with one sigma, the optimal
+            one, and for tables with a trained sigma for each column.
+        posterior: The layer that the encoder ends in; by default a DiagonalNormal.
+        network: "mlp" or "conv" to choose one; "auto" goes by the shape of the data.
+
+    Returns:
+        The encoder `[B, *E]` -> q(z|x), and the decoder `[B, D]` -> p(x|z).
+
+    Raises:
+        TypeError: For data that are no numbers, or that cannot be indexed.
+        ValueError: For another network, data that are not finite or whose shape is not that of the likelihood, and a
+            column that is constant under a likelihood with a scale for each.
+    """
+    _checks.one_of("network", network, NETWORKS)
+    latent_dim = _checks.positive_int("latent_dim", latent_dim)
+    moments = Moments.of(x, None if likelihood is None else likelihood.event_shape, "x")
+    shape = moments.mean.shape
+    likelihood = Gaussian(shape, **scale_for(shape)) if likelihood is None else likelihood
+    posterior = DiagonalNormal(latent_dim) if posterior is None else posterior
+    bounded = len(shape) == 3 and likelihood.locations > 0 and _within(moments, likelihood.data_range)
+    for_decoder = {"standardise": moments, "mean_activation": "sigmoid" if bounded else None}
+    if network == "conv" or (network == "auto" and len(shape) == 3 and min(shape[:2]) >= _LARGE):
+        encoder = conv_encoder(shape, posterior, standardise=moments)
+        return encoder, conv_decoder(latent_dim, likelihood, **for_decoder)
+    return mlp_encoder(shape, posterior, standardise=moments), mlp_decoder(latent_dim, likelihood, **for_decoder)
+
+
+def scale_for(event_shape: tuple[int, ...]) -> dict[str, Any]:
+    """The arguments of a likelihood of location and scale that suit data of this shape, beside it.
+
+    Columns of a table `(d,)` have units of their own, and a trained sigma each, whose logarithm learns twenty times as
+    fast as the other weights; images and other data have one sigma, the optimal one.
+    """
+    if len(event_shape) == 1:
+        return {"scale": "per_dimension", "learning_rate_multiplier": _SPEED}
+    return {"scale": "optimal"}
+
+
+def _within(moments: Moments, data_range: tuple[float, float]) -> bool:
+    return data_range[0] <= moments.low and moments.high <= data_range[1]
