@@ -81,7 +81,7 @@ class Counts(PointwiseLikelihood):
 
 
 def raw_of(mean: np.ndarray, bend: float) -> np.ndarray:
-    """The argument at which `positive` is `mean`; of means below 1e-5, as of counts that never occurred, that of 1e-5."""
+    """The argument at which `positive` is `mean`; a mean below 1e-5, as of what never occurred, counts as that."""
     mean = np.maximum(mean, _RAREST)
     return np.where(mean > math.exp(bend), bend + mean * math.exp(-bend) - 1, np.log(np.minimum(mean, math.exp(bend))))
 

@@ -20,7 +20,6 @@ from vae_tf.likelihoods._scales import Fixed, PerPixel, Scale, Settable, Trained
 from vae_tf.likelihoods.base import Batches
 from vae_tf.likelihoods.levels import Levels, Reals, mean_of_levels
 
-
 _MIN_SCALE = 1e-3
 """The floor of a scale by default."""
 _FLOOR_SHARE, _CLOSE = 1e-3, 1e-2
@@ -159,7 +158,7 @@ class LocationScale(OnGrid):
         self.scaling.start_at(scale)
 
     def compare_scale(self, x: np.ndarray) -> None:
-        """See Likelihood.compare_scale; "optimal" is at the scale of the data after one batch, and a number was chosen."""
+        """See Likelihood.compare_scale; "optimal" finds the scale of the data in one batch, and a number was chosen."""
         if self._compared or not isinstance(self.scaling, Trained | PerPixel):
             return
         self._compared = True
@@ -171,10 +170,10 @@ class LocationScale(OnGrid):
             smallest = np.sqrt(np.mean(np.square(ratio)))
         if largest > _FAR or smallest < 1 / _FAR:
             warnings.warn(
-                f"{type(self).__name__}(scale={self.scaling.get_config()['scale']!r}): sigma starts far from the scale of "
-                f"the data, whose standard deviations are {smallest:.2g} to {largest:.2g} times it, and "
-                "would take very long to get there. Build the networks with standardise=x_train (vae_tf.networks), which "
-                "starts everything in the units of the data, or call assign_scale.",
+                f"{type(self).__name__}(scale={self.scaling.get_config()['scale']!r}): sigma starts far from the scale "
+                f"of the data, whose standard deviations are {smallest:.2g} to {largest:.2g} times it, and would take "
+                "very long to get there. Build the networks with standardise=x_train (vae_tf.networks), which starts "
+                "everything in the units of the data, or call assign_scale.",
                 UserWarning,
                 stacklevel=3,
             )

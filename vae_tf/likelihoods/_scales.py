@@ -61,11 +61,12 @@ class Scale(abc.ABC):
         """
         return scale
 
+    @abc.abstractmethod
     def start_at(self, value: np.ndarray) -> None:
         """Makes `value`, `[*E]`, the scale before the first update, where there is a scale to choose."""
 
     def outputs_at(self, value: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-        """The network's outputs, beside the location, that make the scale `value`, `[*E]`; see Likelihood.outputs_at."""
+        """The network's outputs, beside the location, that make the scale `value`; see Likelihood.outputs_at."""
         return []
 
     @abc.abstractmethod
@@ -84,6 +85,9 @@ class Fixed(Scale):
     def value(self) -> tf.Tensor:
         """See Scale.value."""
         return tf.constant(self.number, self.likelihood.compute_dtype)
+
+    def start_at(self, value: np.ndarray) -> None:
+        """See Scale.start_at; the number stays."""
 
     def get_config(self) -> dict[str, Any]:
         """See Scale.get_config."""

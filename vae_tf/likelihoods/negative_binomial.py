@@ -120,7 +120,7 @@ class NegativeBinomial(Counts):
         return {"mean": mean, "dispersion": tf.cast(dispersion, mean.dtype)}
 
     def outputs_at(self, mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """See Likelihood.outputs_at; the logarithms of the means, of which a softmax makes shares, and dispersions of 1."""
+        """See Likelihood.outputs_at; the logarithms of the means (shares, by a softmax), and dispersions of 1."""
         outputs, steps = super().outputs_at(mean, std)
         outputs[..., : self.event_shape[-1]] = raw_of(mean, _BEND)
         return outputs, steps

@@ -19,8 +19,8 @@ layers = keras.layers
 
 NORMALIZATIONS = ("batch", "group", "layer")
 _GROUPS = 8
-_SMALLEST, _FIRST, _WIDEST = 8, 32, 128
-"""By default an image is halved until no side is longer than this, with so many channels at first and at most."""
+_SMALLEST = 8
+"""An image is halved, by default, until no side is longer than this."""
 
 
 def conv_encoder(
@@ -181,11 +181,16 @@ def _halved(size: tuple[int, int], times: int) -> list[tuple[int, int]]:
     return sizes
 
 
+def filters_for(event_shape: tuple[int, ...], first: int = 32) -> list[int]:
+    """Numbers of channels for images of this shape: `first`, twice as many, and then four times as many throughout."""
+    halvings = max(1, math.ceil(math.log2(max(event_shape[:2]) / _SMALLEST)))
+    return [first * min(2**i, 4) for i in range(halvings)]
+
+
 def _filters(filters: Sequence[int] | None, shape: tuple[int, int, int]) -> list[int]:
     if filters is not None:
         return [_checks.positive_int("filters", count) for count in filters]
-    halvings = max(1, math.ceil(math.log2(max(shape[:2]) / _SMALLEST)))
-    return [min(_FIRST * 2**i, _WIDEST) for i in range(halvings)]
+    return filters_for(shape)
 
 
 def _image_shape(event_shape: int | tuple[int, ...]) -> tuple[int, int, int]:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import tf_keras as keras
 
 from vae_tf import _checks
 from vae_tf.likelihoods import Gaussian, Likelihood
-from vae_tf.networks._convolutional import conv_decoder, conv_encoder
+from vae_tf.networks._convolutional import conv_decoder, conv_encoder, filters_for
 from vae_tf.networks._fully_connected import mlp_decoder, mlp_encoder
 from vae_tf.networks._moments import Moments
 from vae_tf.posteriors import DiagonalNormal, Posterior
 
 NETWORKS = ("auto", "mlp", "conv")
-_LARGE = 16
+_LARGE = 8
 """Height and width from which on images get convolutions."""
+_FIRST_FILTERS = 16
+_TWO_ENDED = 0.5
+"""Share of the largest variance that values in a range can have from which on they crowd at its two ends."""
 _SPEED = 20.0
 """How much faster than the other weights the scales of a table are trained."""
 
@@ -30,10 +34,12 @@ def for_data(
 ) -> tuple[keras.Model, keras.Model]:
     """An encoder and a decoder that suit training data: `VAE(*networks.for_data(x, 8), priors.StandardNormal(8))`.
 
-    - Images `[n, H, W, C]` of at least 16 x 16 pixels get convolutions, smaller ones and tables `[n, d]` fully connected
-      layers.
+    - Images `[n, H, W, C]` of at least 8 x 8 pixels get convolutions, smaller ones and tables `[n, d]` fully connected
+      layers, both with the silu; they are narrower than those that `conv_encoder` and `mlp_encoder` have by default,
+      and see more examples in the same time.
     - Both networks standardise: they take and return data in the data's own units, and start at their mean and scale.
-    - Images in [0, 1] (or in the range of the likelihood's levels) get a mean in that range, by a sigmoid.
+    - Images in [0, 1] (or in the range of the likelihood's levels) that crowd at its two ends, as written digits do and
+      photographs do not, get a mean in that range, by a sigmoid.
 
     What this is worth is measured in tests/benchmarks.
 
@@ -59,12 +65,35 @@ def for_data(
     shape = moments.mean.shape
     likelihood = Gaussian(shape, **scale_for(shape)) if likelihood is None else likelihood
     posterior = DiagonalNormal(latent_dim) if posterior is None else posterior
-    bounded = len(shape) == 3 and likelihood.locations > 0 and _within(moments, likelihood.data_range)
-    for_decoder = {"standardise": moments, "mean_activation": "sigmoid" if bounded else None}
+    mean_activation = (
+        "sigmoid" if likelihood.locations and _crowds_at_the_ends(moments, likelihood.data_range) else None
+    )
     if network == "conv" or (network == "auto" and len(shape) == 3 and min(shape[:2]) >= _LARGE):
-        encoder = conv_encoder(shape, posterior, standardise=moments)
-        return encoder, conv_decoder(latent_dim, likelihood, **for_decoder)
-    return mlp_encoder(shape, posterior, standardise=moments), mlp_decoder(latent_dim, likelihood, **for_decoder)
+        filters = filters_for(shape, _FIRST_FILTERS)
+        return (
+            conv_encoder(shape, posterior, filters=filters, hidden=128, activation="silu", standardise=moments),
+            conv_decoder(
+                latent_dim,
+                likelihood,
+                filters=filters,
+                hidden=128,
+                activation="silu",
+                standardise=moments,
+                mean_activation=mean_activation,
+            ),
+        )
+    widths = (256, 256)
+    return (
+        mlp_encoder(shape, posterior, hidden=widths, activation="silu", standardise=moments),
+        mlp_decoder(
+            latent_dim,
+            likelihood,
+            hidden=widths,
+            activation="silu",
+            standardise=moments,
+            mean_activation=mean_activation,
+        ),
+    )
 
 
 def scale_for(event_shape: tuple[int, ...]) -> dict[str, Any]:
@@ -78,5 +107,15 @@ def scale_for(event_shape: tuple[int, ...]) -> dict[str, Any]:
     return {"scale": "optimal"}
 
 
-def _within(moments: Moments, data_range: tuple[float, float]) -> bool:
-    return data_range[0] <= moments.low and moments.high <= data_range[1]
+def _crowds_at_the_ends(moments: Moments, data_range: tuple[float, float]) -> bool:
+    """Whether images lie in a range, and have more than half of the variance that their mean allows there.
+
+    The most is that of values at the two ends alone; MNIST has 0.84 of it, evenly spread values a third, photographs a
+    quarter.
+    """
+    low, high = data_range
+    if moments.mean.ndim != 3 or moments.low < low or moments.high > high:
+        return False
+    mean = float(moments.mean.mean())
+    variance = float(np.mean(np.square(moments.std)) + np.var(moments.mean))
+    return variance > _TWO_ENDED * (mean - low) * (high - mean)
