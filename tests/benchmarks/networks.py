@@ -2,12 +2,12 @@
 
     OMP_NUM_THREADS=1 python tests/benchmarks/networks.py --seeds 3
 
-Every model has 8 latents, a diagonal normal posterior, a Gaussian, and Adam at 1e-3 with batches of 32, as `vae-tf train`
-has by default. "plain" is what that built before there was `for_data`: 512-512, relu, one optimal sigma, data as they
-are. A model trains until its process has used so many seconds of CPU time since its first steps (which compile it), in
-one thread; contenders take turns, seed by seed. Reported: the median and the range over seeds of the test ELBO in nats
-per example, the examples seen, and the mean of 500 samples as a ratio to the mean of the data (the median over columns,
-of a table).
+Every model has 8 latents, a diagonal normal posterior, a Gaussian, and Adam at 1e-3 with batches of 32, as `vae-tf
+train` has by default. "plain" is what that built before there was `for_data`: 512-512, relu, one optimal sigma, data
+as they are. A model trains until its process has used so many seconds of CPU time since its first steps (which compile
+it), in one thread; contenders take turns, seed by seed. Reported: the median and the range over seeds of the test ELBO
+in nats per example, the examples seen, and the mean of 500 samples as a ratio to the mean of the data (the median over
+columns, of a table).
 """
 
 import argparse
