@@ -52,7 +52,8 @@ class Gaussian(Quantisable):
         levels: Number L of the levels k / (L - 1) in [0, 1]; None (default) for images as stored, whole numbers 0 to
             255. Only with `quantised=True`.
         min_scale: Floor of every sigma that is not fixed. By default 0.001, about the rounding noise of 8-bit images in
-            [0, 1], or less where networks with `standardise` meet data of smaller units. A trained sigma is projected onto it, so that it can grow again.
+            [0, 1], or less where networks with `standardise` meet data of smaller units. A trained sigma is
+            projected onto it, so that it can grow again.
         learning_rate_multiplier: Factor m by which a trained sigma learns faster than the other weights; only with
             "learned" and "per_dimension". The trained weight is `log(sigma) / m`. Adam moves every weight by about its
             learning rate, so that log sigma moves m times as fast; plain gradient descent moves it m^2 times as fast.

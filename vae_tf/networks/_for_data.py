@@ -20,7 +20,7 @@ _LARGE = 8
 _FIRST_FILTERS = 16
 _TWO_ENDED = 0.5
 """Share of the largest variance that values in a range can have from which on they crowd at its two ends."""
-_SPEED = 20.0
+_SPEED = 10.0
 """How much faster than the other weights the scales of a table are trained."""
 
 
@@ -99,7 +99,7 @@ def for_data(
 def scale_for(event_shape: tuple[int, ...]) -> dict[str, Any]:
     """The arguments of a likelihood of location and scale that suit data of this shape, beside it.
 
-    Columns of a table `(d,)` have units of their own, and a trained sigma each, whose logarithm learns twenty times as
+    Columns of a table `(d,)` have units of their own, and a trained sigma each, whose logarithm learns ten times as
     fast as the other weights; images and other data have one sigma, the optimal one.
     """
     if len(event_shape) == 1:
