@@ -20,6 +20,8 @@ _LARGE = 8
 _FIRST_FILTERS = 16
 _TWO_ENDED = 0.5
 """Share of the largest variance that values in a range can have from which on they crowd at its two ends."""
+_MOST = 10_000
+"""Number of images that say where networks start, where there are more: to read all may take minutes."""
 _SPEED = 10.0
 """How much faster than the other weights the scales of a table are trained."""
 
@@ -44,7 +46,8 @@ def for_data(
     What this is worth is measured in tests/benchmarks.
 
     Args:
-        x: Training data, in any container that can be indexed; read once, a block at a time.
+        x: Training data, in any container that can be indexed; read once, a block at a time, of more than 10,000 images
+            so many.
         latent_dim: Number of latents D.
         likelihood: The layer that the decoder ends in; by default a Gaussian, for images with one sigma, the optimal
             one, and for tables with a trained sigma for each column.
@@ -61,7 +64,8 @@ def for_data(
     """
     _checks.one_of("network", network, NETWORKS)
     latent_dim = _checks.positive_int("latent_dim", latent_dim)
-    moments = Moments.of(x, None if likelihood is None else likelihood.event_shape, "x")
+    known = None if likelihood is None else likelihood.event_shape
+    moments = Moments.of(x, known, "x", most=None if len(np.shape(x)) < 3 else _MOST)
     shape = moments.mean.shape
     likelihood = Gaussian(shape, **scale_for(shape)) if likelihood is None else likelihood
     posterior = DiagonalNormal(latent_dim) if posterior is None else posterior

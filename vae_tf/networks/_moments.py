@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,7 +39,14 @@ class Moments:
     names: tuple[str, ...] | None = None
 
     @classmethod
-    def of(cls, data: Any, event_shape: tuple[int, ...] | None = None, what: str = "standardise") -> Moments:
+    def of(
+        cls,
+        data: Any,
+        event_shape: tuple[int, ...] | None = None,
+        what: str = "standardise",
+        *,
+        most: int | None = None,
+    ) -> Moments:
         """The moments of training data, read a block at a time; sums are in float64.
 
         Args:
@@ -46,6 +54,7 @@ class Moments:
                 that can be indexed; moments are returned as they are.
             event_shape: Shape that one example must have; None takes that of the data.
             what: Name of the data in messages.
+            most: Number of examples to read at most, evenly spread over all; None reads all.
 
         Raises:
             TypeError: For data that are no numbers, or that cannot be indexed.
@@ -63,7 +72,7 @@ class Moments:
         table = table.as_column() if len(table.shape) == 1 else table
         _check_shape(table.shape[1:], event_shape, what)
         columns = getattr(data, "columns", None) if len(table.shape) == 2 else None
-        moments = cls(*_in_one_pass(table, what), None if columns is None else tuple(map(str, columns)))
+        moments = cls(*_in_one_pass(table, what, most), None if columns is None else tuple(map(str, columns)))
         moments._check_resolution(what)
         return moments
 
@@ -108,11 +117,11 @@ def _check_shape(shape: Sequence[int], event_shape: tuple[int, ...] | None, what
         )
 
 
-def _in_one_pass(table: Table, what: str) -> tuple[np.ndarray, np.ndarray, float, float]:
+def _in_one_pass(table: Table, what: str, most: int | None) -> tuple[np.ndarray, np.ndarray, float, float]:
     """Means, standard deviations, lowest and highest value; the parts are merged as Chan et al. 1979 do."""
     count, mean, square = 0, np.zeros(table.shape[1:]), np.zeros(table.shape[1:])
     low, high = np.inf, -np.inf
-    for part in _parts(table, what):
+    for part in _parts(table, what, most):
         low, high = min(low, float(part.min())), max(high, float(part.max()))
         wide = part.astype(np.float64)
         ours, total = wide.mean(axis=0), count + len(part)
@@ -127,8 +136,13 @@ def _in_one_pass(table: Table, what: str) -> tuple[np.ndarray, np.ndarray, float
     return mean, np.broadcast_to(std, mean.shape), low, high
 
 
-def _parts(table: Table, what: str) -> Iterator[np.ndarray]:
-    for block in table.blocks():
+def _parts(table: Table, what: str, most: int | None) -> Iterator[np.ndarray]:
+    size = max(1, _PART // math.prod(table.shape[1:]))
+    if most is not None and len(table) > most:
+        places = np.linspace(0, len(table) - 1, most).astype(np.int64)
+        blocks = (table[places[start : start + size]] for start in range(0, most, size))
+    else:
+        blocks = table.blocks()
+    for block in blocks:
         check_finite(block, what)
-        size = max(1, _PART // max(1, block[0].size))
         yield from (block[start : start + size] for start in range(0, len(block), size))

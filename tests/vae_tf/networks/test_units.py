@@ -52,6 +52,9 @@ def test_the_moments_of_a_table_are_those_of_its_columns(tmp_path):
         assert (moments.low, moments.high) == (x.min(), x.max())
     assert Moments.of(frame).names == ("a", "b", "c", "d")
     assert Moments.of(x[:, 0]).mean.shape == (1,)
+    some = Moments.of(x, most=100)
+    assert np.all(np.abs(some.mean - moments.mean) < 0.5 * moments.std)
+    np.testing.assert_allclose(some.std, x[np.linspace(0, 4999, 100).astype(int)].std(axis=0, dtype=float), rtol=1e-9)
 
 
 def test_the_moments_of_images_are_a_mean_image_and_a_scale_for_each_channel():
