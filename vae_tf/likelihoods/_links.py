@@ -20,7 +20,7 @@ def inverse_softplus(value: np.ndarray) -> np.ndarray:
 
 
 def softplus_step(value: np.ndarray) -> np.ndarray:
-    """How far the input of a softplus moves where its output, `value`, grows by a factor e, to first order.
+    """The move of a softplus's input, to first order, by which its output `value` grows by a factor e.
 
     It is 1 where the softplus is an exponential, and `value` where it is a straight line.
     """

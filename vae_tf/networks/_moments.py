@@ -21,7 +21,7 @@ _STEPS = 8
 
 @dataclass(frozen=True)
 class Moments:
-    """What networks must know of training data to work in their units.
+    """The statistics of training data that networks need to work in their units.
 
     Attributes:
         mean: Mean of each dimension over the examples, `[*E]` float64.
