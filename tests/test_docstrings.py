@@ -25,8 +25,8 @@ AMERICAN = re.compile(
     r"|vectoriz|visualiz)\w*|(re)?cent(er(ed|s)?|ering)|gray(scale)?|label(ed|ing)|model(ed|ing)",
     re.IGNORECASE,
 )
-CODE = re.compile(  # quotations, names with _ or a capital inside, paths, attributes, calls
-    r"``?[^`]*``?|\"[^\"]*\"|'[^' ]*'|\S*[_/=]\S*|\w+(\.\w+)+|\w+\(\S*|\w*[a-z][A-Z]\w*"
+CODE = re.compile(  # names of arguments, quotations, names with _ or a capital inside, paths, attributes, calls
+    r"(?m:^ {4}\w+:)|``?[^`]*``?|\"[^\"]*\"|'[^' ]*'|\S*[_/=]\S*|\w+(\.\w+)+|\w+\(\S*|\w*[a-z][A-Z]\w*"
 )
 
 

@@ -51,7 +51,7 @@ def conv_encoder(
 
     Raises:
         TypeError: For data to standardise by that are no numbers, or that cannot be indexed.
-        ValueError: If the shape is none of images, for counts below 1, another normalization, and data to standardise
+        ValueError: If the shape is none of images, for counts below 1, another normalisation, and data to standardise
             by of another shape or not finite.
 
     References:
