@@ -158,7 +158,7 @@ class VAE(StoredModel, TrainedModel):
         """The door for this model's data: every container goes through it."""
         known = getattr(self.encoder, "inputs", None)
         shape = tuple(self.encoder.input_shape[1:]) if known else None
-        return Adapter(self.event_shape, shape, self.likelihood.check_data)
+        return Adapter(self.event_shape, shape, self.likelihood.check_data, self.columns)
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tfd.Distribution:
         """p(x|z) for one draw z ~ q(z|x): batch shape [B], event shape `E`."""
@@ -311,7 +311,7 @@ class VAE(StoredModel, TrainedModel):
         """The parts, serialised by Keras."""
         parts = {name: getattr(self, name) for name in _PARTS}
         serialized = {name: keras.saving.serialize_keras_object(part) for name, part in parts.items()}
-        return {"name": self.name, "seed": self.seed} | serialized
+        return {"name": self.name, "seed": self.seed} | self.columns_config() | serialized
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> VAE:
@@ -319,7 +319,11 @@ class VAE(StoredModel, TrainedModel):
         parts = {
             name: keras.saving.deserialize_keras_object(config[name], custom_objects=custom_objects) for name in _PARTS
         }
-        return cls(**config | parts)
+        arguments = config | parts
+        columns = arguments.pop("columns", None)
+        vae = cls(**arguments)
+        vae.remember_columns(columns)
+        return vae
 
     def build_from_config(self, config: dict[str, Any]) -> None:
         """Nothing to do: the parts are built already."""

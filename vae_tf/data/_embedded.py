@@ -77,7 +77,7 @@ def _from_scikit_learn(name: str) -> tuple[Labelled, Labelled]:
 
 
 def counts() -> tuple[Labelled, Labelled]:
-    """Counts `[n, 200]` of 2,000 simulated cells in two batches, made by `simulate_counts()`; labels are their types."""
+    """Counts `[n, 200]` of 2,000 simulated cells in two batches, see `simulate_counts`; labels are their types."""
     import pandas as pd
 
     simulated = simulate_counts(seed=_SEED)

@@ -19,7 +19,16 @@ import tensorflow as tf
 
 from vae_tf import _checks
 from vae_tf.data.streams import Parts, Stream, in_numpy, is_stream, stream
-from vae_tf.data.tables import Table, check_finite, check_lengths, no_examples, no_numbers, no_weight, weights
+from vae_tf.data.tables import (
+    Table,
+    check_columns,
+    check_finite,
+    check_lengths,
+    no_examples,
+    no_numbers,
+    no_weight,
+    weights,
+)
 
 _ONCE = "Pass the images once, fit(x), without labels: of batches, dataset.map(lambda x, y: x)."
 _RESHAPE = "Reshape the data, or build the encoder for their shape."
@@ -105,11 +114,13 @@ class Adapter:
         event_shape: Shape of one example of the likelihood.
         input_shape: Shape of one input of the encoder; None where the encoder does not say.
         check_values: Raises ValueError for data `[n, *E]` that the likelihood gives no probability to.
+        columns: Names of the columns of the data frame that the model was trained on; None without names.
     """
 
     event_shape: tuple[int, ...]
     input_shape: tuple[int | None, ...] | None
     check_values: Callable[[np.ndarray], None]
+    columns: tuple[str, ...] | None = None
 
     def open(self, x: Any, y: Any = None, sample_weight: Any = None) -> Rows | Stream:
         """Data to train on or to score.
@@ -168,7 +179,10 @@ class Adapter:
 
     def inputs(self, x: Any) -> Iterator[np.ndarray] | Table:
         """Inputs of the encoder alone: a table, or the `x` of each batch of a stream. Values must be finite."""
-        return _inputs(x, "Data", self._check_input_shape, self.input_shape or self.event_shape)
+        table = _inputs(x, "Data", self._check_input_shape, self.input_shape or self.event_shape)
+        if isinstance(table, Table):
+            self._check_columns(table)
+        return table
 
     def input_batches(self, x: Any) -> Stream:
         """Batches of inputs, to predict from; the first of a pass is checked."""
@@ -210,6 +224,9 @@ class Adapter:
     def _read_rows(self, x: Any, y: Any, sample_weight: Any) -> Rows:
         table = _fitting(Table(x), self.input_shape or self.event_shape)
         target = None if y is None else _fitting(Table(y, "Target"), self.event_shape)
+        self._check_columns(table)
+        if target is not None and table.shape == target.shape:
+            check_columns(target.columns, table.columns, "Target", "those of the inputs, in their order")
         check_lengths(table, target, sample_weight)
         scored = table if target is None else target
         self._check_shapes(table.shape, scored.shape)
@@ -267,6 +284,9 @@ class Adapter:
             check_finite(x, "Inputs of the encoder")
         if weight is not None:
             weights(weight, len(x))
+
+    def _check_columns(self, table: Table) -> None:
+        check_columns(table.columns, self.columns, "Data", "those that the model was trained on, in their order")
 
     # --- what is checked -------------------------------------------------------------------------------
 

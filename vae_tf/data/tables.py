@@ -47,6 +47,7 @@ class Table:
 
     def __init__(self, data: Any, what: str = "Data") -> None:
         self._rows = numbers_in(data, what)
+        self.columns = column_names(data)
         self.shape: tuple[int, ...] = tuple(self._rows.shape)
         self.dtype: np.dtype = np.dtype(self._rows.dtype)
         if not self.shape or self.shape[0] == 0:
@@ -80,6 +81,33 @@ class Table:
             return self._rows.blocks("Reading images")
         size = max(1, _BLOCK_BYTES // max(1, int(np.prod(self.shape[1:])) * self.dtype.itemsize))
         return (self[start : start + size] for start in range(0, len(self), size))
+
+
+def column_names(data: Any) -> tuple[str, ...] | None:
+    """The names of the columns of a data frame; None for other data, and for names that are not all text."""
+    names = tuple(data.columns) if hasattr(data, "to_numpy") and getattr(data, "ndim", 0) == 2 else ()
+    return names if names and all(isinstance(name, str) for name in names) else None
+
+
+def check_columns(columns: tuple[str, ...] | None, known: tuple[str, ...] | None, what: str, whose: str) -> None:
+    """Raises ValueError where both have names, and they are not the same in the same order.
+
+    Args:
+        columns: Names of the columns of the data; None where they have none.
+        known: Names that are expected; None where any will do.
+        what: Name of the data in messages.
+        whose: Words that say which names are expected.
+    """
+    if columns is None or known is None or columns == known:
+        return
+    place = next((i for i, pair in enumerate(zip(columns, known, strict=False)) if pair[0] != pair[1]), len(known))
+    ordered = sorted(columns) == sorted(known)
+    received = "the same in another order" if ordered else "others"
+    if place < min(len(columns), len(known)):
+        received += f": {columns[place]!r} in place of {known[place]!r}, at column {place + 1}"
+    order = "Pass frame[list(vae.columns)]" if ordered else "Select and name them as they were"
+    remedy = f"{order}; frame.to_numpy() if only the names differ."
+    raise ValueError(_checks.problem(f"{what}: columns", expected=whose, received=received, remedy=remedy))
 
 
 def is_array_like(data: Any) -> bool:

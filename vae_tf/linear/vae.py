@@ -257,15 +257,16 @@ class LinearVAE(VAE):
             "min_scale": self.likelihood.min_scale,
             "frozen": [part.name for part in (self.encoder, self.decoder) if not part.trainable],
             "seed": self.seed,
-        }
+        } | self.columns_config()
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> LinearVAE:
         """The model with these constructor arguments."""
         objective = keras.saving.deserialize_keras_object(config["objective"], custom_objects=custom_objects)
         arguments = config | {"objective": objective}
-        frozen = arguments.pop("frozen")
+        frozen, columns = arguments.pop("frozen"), arguments.pop("columns", None)
         vae = cls(**arguments)
+        vae.remember_columns(columns)
         for name in frozen:
             getattr(vae, name).trainable = False
         return vae

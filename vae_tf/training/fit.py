@@ -6,7 +6,7 @@ import abc
 import contextlib
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,24 @@ class FittedModel(keras.Model, abc.ABC):
     @abc.abstractmethod
     def adapter(self) -> Adapter:
         """The door for this model's data."""
+
+    @property
+    def columns(self) -> tuple[str, ...] | None:
+        """Names of the columns of the data frame that the model was first trained on; None without names.
+
+        Data frames with other columns, or the same in another order, are refused from then on: to the networks a
+        column is a place. Arrays have no names, and pass.
+        """
+        return self.__dict__.get("_column_names")  # past Keras, which would track a tuple as part of the model
+
+    def remember_columns(self, columns: Sequence[str] | None) -> None:
+        """Makes these the names of the columns, unless there are some already."""
+        if columns is not None and self.columns is None:
+            self.__dict__["_column_names"] = tuple(columns)
+
+    def columns_config(self) -> dict[str, list[str]]:
+        """The names of the columns, if there are any, for `get_config`."""
+        return {} if self.columns is None else {"columns": list(self.columns)}
 
     @property
     @abc.abstractmethod
@@ -137,6 +155,7 @@ class FittedModel(keras.Model, abc.ABC):
         )
         self.adopt_steps()
         data = self.adapter.open(x, y, sample_weight)
+        names = data.x.columns if isinstance(data, Rows) else None
         validation = None
         if validation_data is not None:
             validation = self.adapter.validation(validation_data, kwargs.get("validation_steps"))
@@ -155,6 +174,7 @@ class FittedModel(keras.Model, abc.ABC):
         self.check_callbacks(watching)
         self.build_optimizer()
         self._eval_data_handler = None  # Keras keeps that of an interrupted fit, and would validate on its data
+        self.remember_columns(names)
         with _one_line(data, validation):
             return super().fit(
                 fed,
