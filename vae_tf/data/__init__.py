@@ -3,6 +3,7 @@
 from vae_tf.data._levels import levels
 from vae_tf.data._loading import NAMES, class_names, load
 from vae_tf.data._pipelines import stream
+from vae_tf.data._simulation import SimulatedCounts, simulate_counts
 from vae_tf.data.lazy import LazyImages
 
-__all__ = ["NAMES", "LazyImages", "class_names", "levels", "load", "stream"]
+__all__ = ["NAMES", "LazyImages", "SimulatedCounts", "class_names", "levels", "load", "simulate_counts", "stream"]
