@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-DATA_HELP = "Name, .npz or .npy file, or folder of images."
+DATA_HELP = "Name, folder of images, or .npz, .npy, .csv or .parquet file."
 
 
 class _Size(click.ParamType):

@@ -18,7 +18,7 @@ _PATCH, _STRIDE, _CELL = 32, 8, 64  # pixels
 
 
 def patches() -> tuple[Labelled, Labelled]:
-    """Colour patches `[n, 32, 32, 3]` in [0, 1] of the two photographs that scikit-learn ships: 6,422 and 300.
+    """Colour patches `[n, 32, 32, 3]`, uint8, of the two photographs that scikit-learn ships: 6,422 and 300.
 
     Label 0 is china.jpg, a temple; label 1 is flower.jpg. Each photograph of 427 x 640 pixels holds 6 x 10 cells of
     64 x 64. Six of these, chosen by a fixed seed, are test cells, and the 25 patches that lie within one, at steps of 8
@@ -34,7 +34,7 @@ def patches() -> tuple[Labelled, Labelled]:
             side.append((images, np.full(len(images), label)))
     train, test = (tuple(map(np.concatenate, zip(*side, strict=True))) for side in sides)
     order = rng.permutation(len(train[0]))
-    return (_scaled(train[0][order]), train[1][order]), (_scaled(test[0]), test[1])
+    return (train[0][order], train[1][order]), test
 
 
 def _cut(photograph: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -53,10 +53,6 @@ def _cut(photograph: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, 
             elif len(touched) == 1:
                 test.append(patch)
     return np.stack(train), np.stack(test)
-
-
-def _scaled(images: np.ndarray) -> np.ndarray:
-    return np.divide(images, 255, dtype=np.float32)
 
 
 def wine() -> tuple[Labelled, Labelled]:
@@ -88,10 +84,9 @@ def counts() -> tuple[Labelled, Labelled]:
     return first, second
 
 
-EMBEDDED: dict[str, Callable[[], tuple[Labelled, Labelled]]] = {
-    "patches": patches,
+TABLES: dict[str, Callable[[], tuple[Labelled, Labelled]]] = {
     "wine": wine,
     "breast_cancer": breast_cancer,
     "counts": counts,
 }
-"""Functions that make training and test examples, with their labels, by the name of the set."""
+"""Functions that make training and test rows, with their labels, by the name of the table."""

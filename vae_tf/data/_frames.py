@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import stat
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from vae_tf import _checks
 from vae_tf._checks import problem
 from vae_tf.data import _csv
 from vae_tf.data._columns import Columns, error, warn_of_constants
+from vae_tf.data._regular import open_regular
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,6 +102,12 @@ def load(
     return first, second
 
 
+def without(frame: pd.DataFrame, drop: Sequence[str], what: str) -> pd.DataFrame:
+    """A frame of numbers without some of its columns; a ValueError where it has them not."""
+    table = _Source(what, list(frame), len(frame), lambda *_: iter(()))
+    return frame.iloc[:, _wanted(table, None, drop)[0]]
+
+
 def split(count: int, test_fraction: float, seed: int, what: str) -> tuple[np.ndarray, np.ndarray]:
     """The numbers of the training and of the test examples: a fixed random order, of which the last are the test set.
 
@@ -139,8 +145,10 @@ def _open(source: Any) -> _Source:
         raise error(
             "data", "the path of a table", f"{str(source)!r:.200}", "Check the spelling: there is no such file."
         )
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise error(f"{path}", "a regular file", "a folder, pipe or device", "Write the table into a file first.")
+    try:
+        open_regular(path).close()
+    except OSError as fault:
+        raise error(f"{path}", "a file that can be read", f"{fault}", "Write the table into a regular file.") from fault
     if path.suffix.lower() in (".parquet", ".pq"):
         return _from_parquet(path)
     table = _csv.survey(path)

@@ -137,16 +137,18 @@ class TestBenchmarks:
 
 class TestNames:
     def test_names(self):
-        assert data.NAMES == ("digits", "mnist", "fashion_mnist", "cifar10")
-        assert sorted(data.__all__) == ["LazyImages", "NAMES", "class_names", "levels", "load"]
+        tables = ["wine", "breast_cancer", "counts"]
+        assert list(data.NAMES) == ["digits", "mnist", "fashion_mnist", "cifar10", "patches", *tables]
+        functions = ["class_names", "levels", "load", "simulate_counts", "stream"]
+        assert sorted(data.__all__) == ["LazyImages", "NAMES", "SimulatedCounts", *functions]
 
     @pytest.mark.parametrize(
         "name", ["minst", "no/such/file.npz", Path("no_such.npy"), "", "MNIST", 3, GREY, None, b"x"]
     )
     def test_unknown(self, name):
         match = (
-            r"data: expected one of 'digits', 'mnist', 'fashion_mnist', 'cifar10', or the path of a \.npz file, "
-            r"a \.npy file or a folder, received ['\"](?s:.*)['\"]?\. Check the spelling"
+            r"data: expected one of 'digits', 'mnist', 'fashion_mnist', 'cifar10', .*'counts', or the path of a "
+            r"\.npz, \.npy or \.tfrecord file, a folder or a table, received ['\"](?s:.*)['\"]?\. Check the spelling"
         )
         with pytest.raises(ValueError, match=match) as info:
             data.load(name)
@@ -158,19 +160,17 @@ class TestNames:
         assert len(data.load("digits")[0]) == 1500
         assert len(data.load("./digits")[0]) == len(data.load(Path("digits"))[0]) == 1
 
-    @pytest.mark.parametrize("name", ["a.csv", "a.png", "a"])
+    @pytest.mark.parametrize("name", ["a.xlsx", "a.png", "a"])
     def test_unsupported_suffix(self, tmp_path, name):
         (tmp_path / name).touch()
-        match = (
-            rf"/{name}: expected a \.npz file, a \.npy file or a folder, received a '{Path(name).suffix}' file\. Save"
-        )
-        with pytest.raises(ValueError, match=match):
+        expected = r"expected a \.npz, \.npy or \.tfrecord file, a folder, or a \.csv or \.parquet table"
+        remedy = "Name the folder" if name == "a.png" else "Save it again .* pass the frame"
+        with pytest.raises(ValueError, match=rf"/{name}: {expected}, received a '{Path(name).suffix}' file\. {remedy}"):
             data.load(tmp_path / name)
 
 
 def test_import_is_light():
-    code = (
-        "import sys, vae_tf.data; print([m for m in ('tensorflow', 'tf_keras', 'sklearn', 'PIL') if m in sys.modules])"
-    )
+    heavy = ("tensorflow", "tf_keras", "sklearn", "pandas", "PIL")
+    code = f"import sys, vae_tf.data; print([m for m in {heavy} if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
