@@ -103,6 +103,7 @@ def _table(vae: VAE, train: np.ndarray, x: np.ndarray, num_samples: int, **optio
         ValueError: See evaluation.log_likelihood.
     """
     from vae_tf import data, evaluation
+    from vae_tf.runs import settings
 
     log_likelihood = evaluation.log_likelihood(vae, x, num_samples, **options)
     elbo = evaluation.elbo(vae, x, min(num_samples, _ELBO_DRAWS), **options)
@@ -115,5 +116,8 @@ def _table(vae: VAE, train: np.ndarray, x: np.ndarray, num_samples: int, **optio
             scores["bits per dimension"] = log_likelihood.in_bits(vae.likelihood.dims)
     except ValueError as error:
         note = f"\nNo bits per dimension. {error}"
-    rows = [{"test images": name, **estimate.cells()} for name, estimate in scores.items()]
+    rows = [
+        {"test data" if settings.is_table(x) else "test images": name, **estimate.cells()}
+        for name, estimate in scores.items()
+    ]
     return tabulate(rows, headers="keys", tablefmt="plain", floatfmt=".4f") + note

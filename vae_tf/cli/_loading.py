@@ -39,13 +39,14 @@ _OPTIONS = (
         help="At a bad image file.",
     ),
 )
+_DROP = click.option("--drop", multiple=True, help="Leave out this column of a table.  May be repeated.")
 _STREAM = click.option(
     "--stream/--in-memory",
     "stream",
     default=None,
     help="Read batch by batch, or all at once.  [default: by size, 1 GiB]",
 )
-NAMES = ("size", "crop", "stretch", "channels", "background", "test_fraction", "on_error", "stream")
+NAMES = ("drop", "size", "crop", "stretch", "channels", "background", "test_fraction", "on_error", "stream")
 
 
 def loading_options(*, stream: bool) -> Callable[[Any], Any]:
@@ -56,7 +57,7 @@ def loading_options(*, stream: bool) -> Callable[[Any], Any]:
     """
 
     def add(command: Any) -> Any:
-        for option in reversed((*_OPTIONS, _STREAM) if stream else _OPTIONS):
+        for option in reversed((_DROP, *_OPTIONS, _STREAM) if stream else (_DROP, *_OPTIONS)):
             command = option(command)
         return command
 

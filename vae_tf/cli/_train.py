@@ -85,7 +85,7 @@ def demo(out: Path | None, epochs: int, seed: int) -> None:
 @click.option("--resume", is_flag=True, help="Go on with the run in --out, under its own settings.")
 @click.pass_context
 def train(ctx: click.Context, out: Path, resume: bool, epochs: int | None, **settings: Any) -> None:
-    """Trains on any images; exports, checks and samples the result."""
+    """Trains on images or a table; exports, checks and samples the result."""
     given = _loading.given(ctx, settings)
     if resume and given:
         raise click.UsageError(
@@ -111,9 +111,9 @@ def _finish(run: Run) -> None:
     if not run.train(verbose="auto" if sys.stdout.isatty() else 2):
         raise click.exceptions.Exit(_interrupted(run))
     click.get_current_context().meta["vae_tf.run"] = run  # so that export need not read the data again
-    samples = _export(folder)
+    samples = _export(folder, run.num_samples)
     if samples is None:
-        samples = [run.vae.sample(64, seed=0, observation_noise=noise) for noise in (False, True)]
+        samples = [run.vae.sample(run.num_samples, seed=0, observation_noise=noise) for noise in (False, True)]
     run.illustrate(*samples)
     click.echo(run.summary())
     click.echo(f"Pictures and numbers: {folder / 'report.html'}")
@@ -126,7 +126,7 @@ def _interrupted(run: Run) -> int:
     return 130
 
 
-def _export(folder: Path) -> list[Any] | None:
+def _export(folder: Path, num_samples: int) -> list[Any] | None:
     """Exports and checks by the commands of vae-tf-onnx; the means and draws that its runtime samples."""
     if _plugins.find("export") is None:
         click.echo(
@@ -138,7 +138,7 @@ def _export(folder: Path) -> list[Any] | None:
     bundle, samples = folder / "bundle", folder / "samples.npz"
     _invoke("export", model=folder, folder=bundle)
     _invoke("check", bundle=bundle)
-    _invoke("sample", bundle=bundle, num_samples=64, seed=0, out=samples)
+    _invoke("sample", bundle=bundle, num_samples=num_samples, seed=0, out=samples)
     with np.load(samples, allow_pickle=False) as arrays:
         return [arrays["mean"], arrays["x"]]
 

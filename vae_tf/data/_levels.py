@@ -20,13 +20,14 @@ def levels(x: Any) -> int:
     MNIST has 256 levels, scikit-learn's digits have 17.
 
     Args:
-        x: Images of any shape: an array, or images that are read when they are indexed.
+        x: Images of any shape: an array, images that are read when they are indexed, or a data frame.
 
     Raises:
         ValueError: For values outside [0, 1], or between the levels of every L up to 256.
     """
     if isinstance(x, LazyImages):
         return _of_lazy(x)
+    x = np.asarray(x)
     inside = np.min(x) >= 0 and np.max(x) <= 1
     for count in range(2, _MOST + 1) if inside else ():
         if all(_on_grid(part, count - 1) for part in (x[:100], x)):

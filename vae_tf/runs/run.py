@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import tf_keras as keras
 
-from vae_tf import _checks, _files, plotting
+from vae_tf import _checks, _files
 from vae_tf.callbacks import MSEEquivalence
 from vae_tf.data import NAMES
-from vae_tf.runs import report
-from vae_tf.runs.settings import MODEL, SETTINGS, Settings, stored_settings
+from vae_tf.runs import pictures, report
+from vae_tf.runs.settings import MODEL, SETTINGS, Settings, is_table, stored_settings
 from vae_tf.saving import load
 
 __all__ = ["Run", "Settings"]
@@ -119,20 +119,21 @@ class Run:
         """The columns of the history by name, with one number for each epoch."""
         return {name: [row[name] for row in self.history] for name in (self.history[0] if self.history else ())}
 
+    @property
+    def num_samples(self) -> int:
+        """How many samples of the model `illustrate` shows: a table's are counted in histograms."""
+        return 1000 if is_table(self.x_test) else 64
+
     def illustrate(self, means: np.ndarray, draws: np.ndarray) -> None:
-        """Writes the pictures and the report; `means` and `draws` are the samples to show, `[n, H, W, C]`."""
-        white = self.settings.peak  # greater than 1 for counts
-        means, draws, x = means / white, draws / white, self.x_test[:18] / white
-        mean = self.vae.reconstruct(self.x_test[:18]) / white
-        figures = {
-            "Overview": plotting.overview(self.columns(), x, mean, draws[:36]),
-            "Curves": plotting.curves(self.columns()),
-            "Reconstructions": plotting.reconstructions(x[:10], mean[:10]),
-            "Samples": plotting.samples(means, draws),
-        }
-        pictures = {title: self.folder / f"{title.lower()}.png" for title in figures}
+        """Writes the pictures and the report; `means` and `draws` are the samples to show, `[n, *E]`."""
+        if is_table(self.x_test):
+            figures = pictures.of_table(self.columns(), self.x_train, self.x_test, self.vae, draws)
+        else:
+            white = self.settings.peak  # greater than 1 for counts
+            figures = pictures.of_images(self.columns(), self.x_test[:18], self.vae, means, draws, white)
+        files = {title: self.folder / f"{title.lower().replace(' ', '_')}.png" for title in figures}
         for title, figure in figures.items():
-            with _files.replacing(pictures[title]) as draft:
+            with _files.replacing(files[title]) as draft:
                 figure.savefig(draft, dpi=150)
         report.write(
             self.folder / "report.html",
@@ -140,14 +141,18 @@ class Run:
             summary=self.summary(),
             settings=asdict(self.settings),
             history=self.columns(),
-            pictures=pictures,
+            pictures=files,
         )
 
     def summary(self) -> str:
         """The last epoch in a sentence."""
         last = self.history[-1]
         text = f"After {len(self.history)} epochs: test -ELBO {last['val_loss']:.2f} nats per example"
-        if "sigma" in last:
+        scale = pictures.scale_by_column(self.vae) if is_table(self.x_train) else None
+        if scale is not None:
+            share = np.median(scale / np.asarray(self.x_train).std(axis=0, dtype=np.float64).clip(min=1e-30))
+            text += f", sigma = {share:.3g} standard deviations of the data in the median column"
+        elif "sigma" in last:
             text += (
                 f", sigma = {last['sigma']:.4g}, 1/(2 sigma^2) = {last['mse_scale']:.4g}, residual {last['rmse']:.4g}"
             )

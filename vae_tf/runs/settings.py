@@ -13,7 +13,7 @@ import tf_keras as keras
 from vae_tf import _checks, data, likelihoods, networks, priors
 from vae_tf.vae import VAE
 
-__all__ = ["LIKELIHOODS", "LOADING", "MODEL", "SETTINGS", "Settings", "stored_settings"]
+__all__ = ["LIKELIHOODS", "LOADING", "MODEL", "SETTINGS", "Settings", "is_table", "stored_settings"]
 
 MODEL, SETTINGS = "model.keras", "settings.json"
 _STEPS_PER_EXECUTION = 16
@@ -32,7 +32,7 @@ LIKELIHOODS = {
 }
 """Likelihood classes by name, each with the names of the settings that it takes."""
 _COUNTS = ("negative_binomial", "poisson")
-LOADING = ("size", "crop", "stretch", "channels", "background", "test_fraction", "on_error", "in_memory")
+LOADING = ("drop", "size", "crop", "stretch", "channels", "background", "test_fraction", "on_error", "in_memory")
 """The settings that are arguments of `vae_tf.data.load`."""
 
 
@@ -42,7 +42,8 @@ class Settings:
 
     Attributes:
         data: A name or path for `vae_tf.data.load`.
-        likelihood: A name in `LIKELIHOODS`. Likelihoods of counts see the images as whole numbers 0 to levels - 1.
+        likelihood: A name in `LIKELIHOODS`. Likelihoods of counts see images as whole numbers 0 to levels - 1, and
+            tables as they are.
         scale: Sigma of a Gaussian, Laplace or Student t: a positive number, or "learned", "optimal", "per_dimension"
             or "per_pixel"; "auto" takes "optimal" for images and "per_dimension" for tables.
         quantised: Whether a Gaussian or Laplace is the mass of a pixel's bin instead of a density.
@@ -63,6 +64,7 @@ class Settings:
         test_fraction: Share of the test set, of data that have none.
         on_error: "raise" or "skip", for image files that cannot be decoded.
         in_memory: Whether all data are read into memory; None goes by their size.
+        drop: Names of columns of a table that are left out.
     """
 
     data: str = "digits"
@@ -86,6 +88,7 @@ class Settings:
     test_fraction: float | None = None
     on_error: str = "raise"
     in_memory: bool | None = None
+    drop: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _checks.one_of("likelihood", self.likelihood, LIKELIHOODS)
@@ -96,10 +99,11 @@ class Settings:
         _checks.seed(self.seed)
 
     def on(self, name_or_path: str) -> Settings:
-        """The same settings for other data; how image files become examples stays, if the data are a folder."""
+        """The same settings for other data: a folder is read as its images were, a file without columns that were dropped."""
         default = Settings()
-        kept = ("test_fraction",) if Path(name_or_path).is_dir() else LOADING
-        return replace(self, data=name_or_path, **{name: getattr(default, name) for name in kept})
+        others = [name for name in LOADING if name != "drop"]
+        reset = ("test_fraction", "drop") if Path(name_or_path).is_dir() else others
+        return replace(self, data=name_or_path, **{name: getattr(default, name) for name in reset})
 
     def loaded(self) -> tuple[Any, Any]:
         """Training and test images in [0, 1], as arrays or, of large data, as `data.LazyImages`."""
@@ -111,10 +115,15 @@ class Settings:
         Args:
             train: Training images as `loaded` returns them; None loads them if they are needed.
         """
-        needed = self.likelihood in _COUNTS or self._on_levels
-        if not needed or self.levels is not None:
+        if not (self.likelihood in _COUNTS or self._on_levels):
             return self
-        return replace(self, levels=data.levels(self.loaded()[0] if train is None else train))
+        train = self.loaded()[0] if train is None else train
+        if self.likelihood in _COUNTS and is_table(train):
+            if self.levels is not None:
+                expected, remedy = "none for a table, whose counts are taken as they are", "Leave it out."
+                raise ValueError(_checks.problem("levels", expected=expected, received=self.levels, remedy=remedy))
+            return self
+        return self if self.levels is not None else replace(self, levels=data.levels(train))
 
     def images(self) -> tuple[Any, Any]:
         """Training and test images, `[n, H, W, C]` float32, as the likelihood takes them; for resolved settings."""
@@ -153,6 +162,11 @@ class Settings:
         if arguments.get("scale") == "auto":
             arguments |= networks.scale_for(x.shape[1:])
         return make(x.shape[1:], **arguments)
+
+
+def is_table(x: Any) -> bool:
+    """Whether data are a table, with names of columns, as `vae_tf.data.load` returns one."""
+    return hasattr(x, "columns")
 
 
 def stored_settings(folder: Path) -> Settings:
