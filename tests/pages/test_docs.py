@@ -74,6 +74,13 @@ def test_images(tmp_path, monkeypatch):
     assert run("images.md") == 6
 
 
+@pytest.mark.integration
+def test_tables(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run("tables.md") == 8
+
+
+@pytest.mark.integration
 def test_coming_from(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     keras.utils.set_random_seed(0)

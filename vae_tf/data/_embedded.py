@@ -32,9 +32,14 @@ def patches() -> tuple[Labelled, Labelled]:
     for label, photograph in enumerate(load_sample_images().images):
         for side, images in zip(sides, _cut(photograph, rng), strict=True):
             side.append((images, np.full(len(images), label)))
-    train, test = (tuple(map(np.concatenate, zip(*side, strict=True))) for side in sides)
-    order = rng.permutation(len(train[0]))
-    return (train[0][order], train[1][order]), test
+    (x, y), test = (_joined(side) for side in sides)
+    order = rng.permutation(len(x))
+    return (x[order], y[order]), test
+
+
+def _joined(parts: list[Any]) -> Labelled:
+    images, labels = zip(*parts, strict=True)
+    return np.concatenate(images), np.concatenate(labels)
 
 
 def _cut(photograph: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

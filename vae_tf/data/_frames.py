@@ -59,7 +59,7 @@ def is_table(source: Any) -> bool:
 def load(
     source: Any,
     *,
-    labels: str | None = None,
+    labels: Any = None,
     drop: Sequence[str] = (),
     test_fraction: float = 0.1,
     seed: int = 0,

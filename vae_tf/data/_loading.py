@@ -236,8 +236,7 @@ def _table(source: Any, labels: bool | str, drop: Sequence[str], share: float | 
     """The training and the test rows of a table, each with its labels."""
     if not isinstance(source, str) or source not in _embedded.TABLES:
         share = _TEST_FRACTION if share is None else share
-        chosen = {"labels": labels or None, "drop": drop, "test_fraction": share, "seed": seed}
-        return _frames.load(source, **chosen)
+        return _frames.load(source, labels=labels or None, drop=drop, test_fraction=share, seed=seed)
     if isinstance(labels, str):
         raise _error("labels", f"True or False, as {source} has its labels", repr(labels), "Pass labels=True.")
     if share is not None:
