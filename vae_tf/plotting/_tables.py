@@ -13,14 +13,14 @@ from vae_tf import _checks
 from vae_tf.plotting._arrays import drawable
 from vae_tf.plotting._axes import finish, new_axes
 
-_PANELS = 12
+_PANELS = 16
 _BARS = 40
 _POINTS = 1000
 _BINS = 30
 
 
 def predictions(x: np.ndarray, mean: np.ndarray, columns: Sequence[str] | None = None) -> Figure:
-    """E[x|z] against x, a panel for each of the first twelve columns; perfect reconstructions lie on the diagonal.
+    """E[x|z] against x, a panel for each of the first sixteen columns; perfect reconstructions lie on the diagonal.
 
     The title of a panel says which share of the column's variance is explained, 1 - mean (x - E[x|z])^2 / var(x).
 
@@ -42,18 +42,21 @@ def predictions(x: np.ndarray, mean: np.ndarray, columns: Sequence[str] | None =
     shown = np.unique(np.linspace(0, len(x) - 1, _POINTS).astype(int))
     for i, ax in enumerate(panels):
         true, predicted = x[:, i].astype(np.float64), mean[:, i].astype(np.float64)
-        ax.plot(true[shown], predicted[shown], ".", markersize=3, alpha=0.5, markeredgewidth=0)
+        dot = {"markersize": 6, "alpha": 0.8} if len(shown) < 200 else {"markersize": 4, "alpha": 0.4}
+        ax.plot(true[shown], predicted[shown], ".", markeredgewidth=0, **dot)
         low, high = min(true.min(), predicted.min()), max(true.max(), predicted.max())
         ax.plot([low, high], [low, high], color="0.6", linewidth=1, zorder=0)
         variance = true.var()
-        share = f", {1 - np.square(true - predicted).mean() / variance:.0%}" if variance > 0 else ""
-        ax.set_title(f"{_short(names[i])}{share}", fontsize=9)
-    figure.suptitle(f"E[x|z] (upright) against x, and the share of variance explained{_of(names)}", fontsize=11)
+        share = f"{1 - np.square(true - predicted).mean() / variance:.0%} explained" if variance > 0 else "constant"
+        ax.set_title(f"{_short(names[i])}\n{share}", fontsize=8)
+    figure.suptitle(f"Reconstructions, and the share of the variance that they explain{_of(names)}", fontsize=11)
+    figure.supxlabel("x, in the units of the column", fontsize=9)
+    figure.supylabel("E[x|z]", fontsize=9)
     return figure
 
 
 def marginals(x: np.ndarray, draws: np.ndarray, columns: Sequence[str] | None = None) -> Figure:
-    """Histograms of the data and of samples, a panel for each of the first twelve columns, on bins of the data.
+    """Histograms of the data and of samples, a panel for each of the first sixteen columns, on bins of the data.
 
     Samples that lie beyond the bins are counted in the title: so wide tails do not hide the rest.
 
@@ -74,7 +77,7 @@ def marginals(x: np.ndarray, draws: np.ndarray, columns: Sequence[str] | None = 
             filled = label == "data"
             ax.stairs(heights, edges, fill=filled, color=color, alpha=0.6 if filled else 1, label=label)
         beyond = np.mean((draws[:, i] < edges[0]) | (draws[:, i] > edges[-1]))
-        ax.set_title(_short(names[i]) + (f", {beyond:.0%} beyond" if beyond >= 0.005 else ""), fontsize=9)
+        ax.set_title(_short(names[i]) + (f"\n{beyond:.0%} of the samples beyond" if beyond > 0.01 else ""), fontsize=8)
         ax.set_yticks([])
     figure.suptitle(f"Marginal distributions{_of(names)}", fontsize=11)
     figure.legend(
@@ -138,30 +141,31 @@ def _grid(names: list[str]) -> tuple[Figure, list[Axes]]:
     count = min(len(names), _PANELS)
     columns = min(count, 4)
     rows = -(-count // columns)
-    figure = Figure(figsize=(max(2.4 * columns, 5.5), 0.9 + 1.9 * rows), layout="constrained")
+    figure = Figure(figsize=(max(2.4 * columns, 5.5), 1.0 + 2.0 * rows), layout="constrained")
     panels = list(figure.subplots(rows, columns, squeeze=False).flat)
     for ax in panels[:count]:
         ax.tick_params(labelsize=7)
         ax.spines[["top", "right"]].set_visible(False)
-        ax.xaxis.set_major_locator(MaxNLocator(4))
-        ax.yaxis.set_major_locator(MaxNLocator(4))
+        ax.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+        ax.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     for ax in panels[count:]:
         ax.set_visible(False)
     return figure, panels[:count]
 
 
 def _edges(x: np.ndarray) -> np.ndarray:
-    """Edges of about thirty bins over the middle 99 % of the data and a little more; whole numbers keep whole bins."""
+    """Edges of ten to thirty bins over the middle 99 % of the data and a little more; whole numbers keep whole bins."""
     x = x.astype(np.float64)
+    bins = int(np.clip(np.sqrt(len(x)), 10, _BINS))
     low, high = np.quantile(x, [0.005, 0.995])
     margin = 0.1 * (high - low)
     low, high = max(low - margin, x.min()), min(high + margin, x.max())
     if (x == np.rint(x)).all():
-        width = max(1, int(np.ceil((high - low + 1) / _BINS)))
+        width = max(1, int(np.ceil((high - low + 1) / bins)))
         return np.arange(np.floor(low), np.ceil(high) + width + 1, width) - 0.5
     if low == high:
         low, high = low - max(abs(low), 1) / 2, high + max(abs(high), 1) / 2
-    return np.linspace(low, high, _BINS + 1)
+    return np.linspace(low, high, bins + 1)
 
 
 def _of(names: list[str]) -> str:

@@ -18,7 +18,7 @@ def test_predictions_state_the_variance_explained(tmp_path):
     figure = plotting.predictions(X, X + 0.5 * SCALES, list("abcdef"))
     figure.savefig(tmp_path / "predictions.png")
     explained = [1 - 0.25 / np.var(X[:, i] / SCALES[i]) for i in range(6)]
-    assert titles(figure) == [f"{name}, {share:.0%}" for name, share in zip("abcdef", explained, strict=True)]
+    assert titles(figure) == [f"{name}\n{share:.0%} explained" for name, share in zip("abcdef", explained, strict=True)]
 
 
 def test_marginals_count_what_lies_beyond_the_bins(tmp_path):
@@ -26,7 +26,7 @@ def test_marginals_count_what_lies_beyond_the_bins(tmp_path):
     draws = np.concatenate([middle, middle + 1000 * SCALES])
     figure = plotting.marginals(X, draws)
     figure.savefig(tmp_path / "marginals.png")
-    assert titles(figure) == [f"column {i}, 50% beyond" for i in range(1, 7)]
+    assert titles(figure) == [f"column {i}\n50% of the samples beyond" for i in range(1, 7)]
     data, samples = (patch.get_data().values for patch in figure.axes[0].patches)
     assert data.sum() == pytest.approx(1, abs=0.02)
     assert samples.sum() == pytest.approx(0.5)
@@ -53,7 +53,7 @@ def test_column_scales_are_in_the_units_of_the_columns(tmp_path):
 
 def test_wide_tables_and_single_columns(tmp_path):
     wide = RNG.normal(size=(20, 60))
-    assert len(titles(plotting.predictions(wide, wide))) == 12
+    assert len(titles(plotting.predictions(wide, wide))) == 16
     assert len(plotting.column_scales(np.ones(60), np.ones(60)).axes[0].get_yticks()) == 40
     for figure in (plotting.predictions(wide[:, :1], wide[:, :1]), plotting.marginals(wide[:, :1] * 0, wide[:, :1])):
         figure.savefig(tmp_path / "one.png")
