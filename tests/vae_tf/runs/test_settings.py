@@ -50,3 +50,11 @@ def test_counts_are_the_levels_themselves():
     x, _ = settings.images()
     assert settings.peak == 16
     assert set(np.unique(x)) == set(range(17))
+
+
+def test_counts_of_a_table_are_taken_as_they_are():
+    settings = Settings(data="counts", likelihood="poisson").resolved()
+    assert settings.levels is None
+    assert settings.peak == 1
+    for part, stored in zip(settings.images(), data.load("counts"), strict=True):
+        np.testing.assert_array_equal(part, stored)
