@@ -158,7 +158,7 @@ class VAE(StoredModel, TrainedModel):
         """The door for this model's data: every container goes through it."""
         known = getattr(self.encoder, "inputs", None)
         shape = tuple(self.encoder.input_shape[1:]) if known else None
-        return Adapter(self.event_shape, shape, self.likelihood.check_data, self.columns)
+        return Adapter(self.event_shape, shape, self.likelihood.check_data, columns=self.columns)
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tfd.Distribution:
         """p(x|z) for one draw z ~ q(z|x): batch shape [B], event shape `E`."""
