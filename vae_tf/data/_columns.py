@@ -116,7 +116,7 @@ _COMMAS = 'or read the table with pandas.read_csv(path, sep=";", decimal=",") an
 
 
 def _fault(column: pd.Series, before: int) -> _Fault | None:
-    """What is wrong with a column, or None where its cells are numbers or missing.
+    """The fault of a column, or None where its cells are numbers or missing.
 
     Args:
         column: Some rows of a column.
@@ -181,7 +181,7 @@ class _Count:
 
 
 class _Facts:
-    """What is known of each column once all rows have passed: range, spread, and whether they are whole numbers."""
+    """Facts about each column, complete once all rows have passed: range, spread, and whether they are whole numbers."""
 
     def __init__(self, columns: int) -> None:
         self.low, self.high = np.full(columns, np.inf), np.full(columns, -np.inf)

@@ -42,8 +42,8 @@ def predictions(x: np.ndarray, mean: np.ndarray, columns: Sequence[str] | None =
     shown = np.unique(np.linspace(0, len(x) - 1, _POINTS).astype(int))
     for i, ax in enumerate(panels):
         true, predicted = x[:, i].astype(np.float64), mean[:, i].astype(np.float64)
-        dot = {"markersize": 6, "alpha": 0.8} if len(shown) < 200 else {"markersize": 4, "alpha": 0.4}
-        ax.plot(true[shown], predicted[shown], ".", markeredgewidth=0, **dot)
+        size, alpha = (6, 0.8) if len(shown) < 200 else (4, 0.4)
+        ax.plot(true[shown], predicted[shown], ".", markersize=size, alpha=alpha, markeredgewidth=0)
         low, high = min(true.min(), predicted.min()), max(true.max(), predicted.max())
         ax.plot([low, high], [low, high], color="0.6", linewidth=1, zorder=0)
         variance = true.var()

@@ -121,7 +121,7 @@ class Run:
 
     @property
     def num_samples(self) -> int:
-        """How many samples of the model `illustrate` shows: a table's are counted in histograms."""
+        """Number of samples that `illustrate` shows: those of a table are counted in histograms."""
         return 1000 if is_table(self.x_test) else 64
 
     def illustrate(self, means: np.ndarray, draws: np.ndarray) -> None:

@@ -99,7 +99,7 @@ class Settings:
         _checks.seed(self.seed)
 
     def on(self, name_or_path: str) -> Settings:
-        """The same settings for other data: a folder is read as its images were, a file without columns that were dropped."""
+        """The same settings for other data: a folder is read as its images were, a file without the dropped columns."""
         default = Settings()
         others = [name for name in LOADING if name != "drop"]
         reset = ("test_fraction", "drop") if Path(name_or_path).is_dir() else others
