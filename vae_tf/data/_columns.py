@@ -181,7 +181,7 @@ class _Count:
 
 
 class _Facts:
-    """Facts about each column, complete once all rows have passed: range, spread, and whether they are whole numbers."""
+    """Facts about each column, complete once all rows have passed: range, spread, whether it has whole numbers."""
 
     def __init__(self, columns: int) -> None:
         self.low, self.high = np.full(columns, np.inf), np.full(columns, -np.inf)
