@@ -69,6 +69,11 @@ class Bundle:
         return int(self.manifest["latent_dim"])
 
     @property
+    def columns(self) -> list[str] | None:
+        """Names of the columns of the table that the model was trained on, in the order of the examples; or None."""
+        return self.manifest.get("columns")
+
+    @property
     def batch(self) -> int | None:
         """The batch size that the graphs were exported for; None where they take any."""
         return self.manifest.get("batch")
@@ -143,6 +148,11 @@ def _check_manifest(path: Path, manifest: dict[str, Any]) -> None:
     for size in (*manifest["event_shape"], manifest["latent_dim"], 1 if batch is None else batch):
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
             raise _error(path, expected="shapes of positive whole numbers", received=repr(size))
+    columns = manifest.get("columns")
+    if columns is not None:
+        names = isinstance(columns, list) and all(isinstance(name, str) for name in columns)
+        if not names or [len(columns)] != manifest["event_shape"]:
+            raise _error(path, expected="a name for each column of an example", received=f"{columns!r:.200}")
     for part in ("likelihood", "posterior", "prior"):
         fact = manifest.get(part, {})
         if not isinstance(fact, dict) or not isinstance(fact.get("family", ""), str | None):

@@ -119,6 +119,9 @@ def test_link_out_of_the_bundle(make_bundle, edit_manifest, tmp_path):
         {"data_range": [1]},
         {"data_range": [0, "1"]},
         {"data_range": [1, 0]},
+        {"columns": ["a", "b"]},
+        {"columns": "ab", "event_shape": [2]},
+        {"columns": [1, 2], "event_shape": [2]},
         {"data_range": [0, float("inf")]},
     ],
 )

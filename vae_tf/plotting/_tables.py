@@ -146,8 +146,9 @@ def _grid(names: list[str]) -> tuple[Figure, list[Axes]]:
     for ax in panels[:count]:
         ax.tick_params(labelsize=7)
         ax.spines[["top", "right"]].set_visible(False)
-        ax.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
-        ax.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
+            axis.get_offset_text().set_fontsize(7)
     for ax in panels[count:]:
         ax.set_visible(False)
     return figure, panels[:count]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import tempfile
 from collections.abc import Sequence
@@ -28,18 +29,21 @@ def check(bundle: Path) -> None:
 @click.argument("bundle", type=BUNDLE)
 @click.option("--num-samples", default=64, show_default=True)
 @click.option("--seed", type=int, default=None, help="Of numpy's generator; a new one by default.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help=".npz, .npy or .png file.")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help=".npz, .npy, .png or .csv file."
+)
 def sample(bundle: Path, num_samples: int, seed: int | None, out: Path) -> None:
-    """Samples images x ~ p(x|z), z ~ p(z), with onnxruntime alone.
+    """Samples images or rows x ~ p(x|z), z ~ p(z), with onnxruntime alone.
 
-    A .npz file holds the samples `x` and the means E[x|z] of the same z, `mean`. A .npy or .png file holds the samples.
+    A .npz file holds the samples `x` and the means E[x|z] of the same z, `mean`. A .npy, .png or .csv file holds the
+    samples; .png is for images, .csv for tables.
     """
     import numpy as np
 
     from vae_tf_onnx.runtime import Decoder
 
-    if out.suffix not in (".npz", ".npy", ".png"):
-        raise click.UsageError(f"--out: expected a .npz, .npy or .png file, received {out.name!r}.")
+    if out.suffix not in (".npz", ".npy", ".png", ".csv"):
+        raise click.UsageError(f"--out: expected a .npz, .npy, .png or .csv file, received {out.name!r}.")
     decoder = Decoder(bundle)
     seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
     x = decoder.sample(num_samples, seed=seed)
@@ -50,10 +54,24 @@ def sample(bundle: Path, num_samples: int, seed: int | None, out: Path) -> None:
             np.savez(draft, x=x, mean=decoder.sample(num_samples, seed=seed, observation_noise=False))
         elif out.suffix == ".npy":
             np.save(draft, x)
+        elif out.suffix == ".csv":
+            _save_csv(draft, x, decoder.bundle.columns)
         else:
             _save_png(draft, x, decoder.bundle.manifest["data_range"])
         os.replace(draft, out)
-    click.echo(f"Sampled: {out}, {num_samples} images, seed {seed}")
+    click.echo(f"Sampled: {out}, {num_samples} {'rows' if x.ndim == 2 else 'images'}, seed {seed}")
+
+
+def _save_csv(path: Path, x: Any, columns: Sequence[str] | None) -> None:
+    """Writes rows `[n, d]` below the names of their columns, with as many digits as float32 has."""
+    if x.ndim != 2:
+        received = f"--out: expected a .npz, .npy or .png file, for examples of shape {list(x.shape[1:])} are no rows"
+        raise click.UsageError(f"{received}, received {path.name!r}.")
+    names = [f"column {i}" for i in range(1, x.shape[1] + 1)] if columns is None else columns
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(names)
+        writer.writerows([f"{value:.9g}" for value in row] for row in x.tolist())
 
 
 def _save_png(path: Path, x: Any, data_range: Sequence[float]) -> None:

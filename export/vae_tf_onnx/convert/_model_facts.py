@@ -31,6 +31,7 @@ def parts(vae: vae_tf.VAE) -> dict[str, Any]:
     """The model's shapes, likelihood, posterior and prior."""
     equivalence = vae.likelihood.equivalence()
     return {
+        **({} if vae.columns is None else {"columns": list(vae.columns)}),
         "event_shape": list(vae.event_shape),
         "latent_dim": vae.latent_dim,
         "likelihood": _part(vae.likelihood) | {"equivalence": None if equivalence is None else vars(equivalence)},

@@ -106,6 +106,12 @@ def test_a_table_is_exported_and_resumes(run, people, tmp_path):
     assert "Exported: " in out
     with np.load(tmp_path / "whole" / "samples.npz") as samples:
         assert samples["x"].shape == (1000, 10)
+    code, out, err = run("sample", tmp_path / "whole" / "bundle", "--seed", 0, "--out", tmp_path / "samples.csv")
+    assert code == 0, err
+    assert "64 rows" in out
+    drawn = pd.concat(vae_tf.data.load(tmp_path / "samples.csv")).sort_index()
+    assert list(drawn) == [f"u{i}" for i in range(10)]
+    np.testing.assert_allclose(drawn, vae_tf.load(tmp_path / "whole" / "model.keras").sample(64, seed=0), rtol=1e-3)
     assert run("train", *common, "--epochs", 1, "--out", tmp_path / "parts")[0] == 0
     code, _, err = run("train", "--out", tmp_path / "parts", "--resume", "--epochs", 2)
     assert code == 0, err

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vae_tf_onnx.cli._inspect import _save_png
+from vae_tf_onnx.cli._inspect import _save_csv, _save_png
 
 
 def test_check(run, make_bundle):
@@ -44,6 +44,21 @@ def test_what_is_no_image_is_not_drawn(tmp_path):
     for shape in ((2, 5), (2, 4, 4, 2)):
         with pytest.raises(click.UsageError, match=r"expected a \.npz or \.npy file"):
             _save_png(tmp_path / "x.png", np.zeros(shape), [0.0, 1.0])
+
+
+def test_rows_below_the_names_of_their_columns(tmp_path):
+    x = np.array([[0.1, 1e6], [-2.0, 3e-7]], np.float32)
+    _save_csv(tmp_path / "x.csv", x, ["a", 'b, "in" m'])
+    assert (tmp_path / "x.csv").read_text().splitlines()[0] == 'a,"b, ""in"" m"'
+    np.testing.assert_array_equal(np.loadtxt(tmp_path / "x.csv", np.float32, delimiter=",", skiprows=1), x)
+    _save_csv(tmp_path / "x.csv", x, None)
+    assert (tmp_path / "x.csv").read_text().startswith("column 1,column 2\n")
+
+
+def test_images_are_no_rows(run, make_bundle, tmp_path):
+    code, _, err = run("sample", make_bundle(), "--out", tmp_path / "x.csv")
+    assert code == 2
+    assert "examples of shape [4, 2, 1] are no rows" in err
 
 
 def test_sample_without_a_seed_says_which_it_took(run, make_bundle, tmp_path):
