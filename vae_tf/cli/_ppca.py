@@ -54,14 +54,15 @@ def _text(model: PPCA, train: np.ndarray, test: np.ndarray) -> str:
 
     Args:
         model: A pPCA fitted to `train`.
-        train: Images `[n, *E]` in [0, 1].
-        test: Images `[m, *E]` in [0, 1].
+        train: Images `[n, *E]` in [0, 1], or rows of a table.
+        test: Images or rows `[m, *E]`.
     """
     sigma2, eigenvalues = model.sigma2_, model.eigenvalues_
+    noun = "row" if hasattr(train, "columns") else "image"
     rows = [
         ("sigma^2_MLE", f"{sigma2:.6g}", f"sigma_MLE = {math.sqrt(sigma2):.4g}"),
-        ("train log-likelihood", f"{model.log_likelihood_:.4f}", "nats per image"),
-        ("test log-likelihood", *_mean(model.log_prob(test), "nats per image")),
+        ("train log-likelihood", f"{model.log_likelihood_:.4f}", f"nats per {noun}"),
+        ("test log-likelihood", *_mean(model.log_prob(test), f"nats per {noun}")),
         ("bits per dimension", *_bits(model, train, test)),
         *(
             (
@@ -72,7 +73,7 @@ def _text(model: PPCA, train: np.ndarray, test: np.ndarray) -> str:
             for name, level in (("sigma = 1", 1.0), ("sigma_MLE", sigma2))
         ),
     ]
-    head = f"pPCA with {model.latent_dim} latents: {len(train)} training and {len(test)} test images"
+    head = f"pPCA with {model.latent_dim} latents: {len(train)} training and {len(test)} test {noun}s"
     table = tabulate(rows, tablefmt="plain", colalign=("left", "right", "left"), disable_numparse=True)
     return "\n".join(
         [f"{head} of {model.n_features_in_} dimensions", table, "For a VAE of networks the last two are a guide."]

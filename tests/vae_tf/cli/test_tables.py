@@ -95,7 +95,8 @@ def test_columns_of_images_cannot_be_dropped(run, tmp_path):
 def test_ppca_of_a_table(run, tmp_path):
     code, out, err = run("ppca", "--data", "wine", "--latent-dim", 2, "--output", tmp_path / "spectrum.png")
     assert code == 0, err
-    assert "of 13 dimensions" in out
+    assert "161 training and 17 test rows of 13 dimensions" in out
+    assert "nats per row" in out
 
 
 @pytest.mark.integration
