@@ -123,5 +123,5 @@ def test_a_table_is_exported_and_resumes(run, people, tmp_path):
     assert code == 0, err
     assert "test data" in out
     assert "No bits per dimension" in out
-    code, _, err = run("export", tmp_path / "whole", tmp_path / "all", "--graph", "all", "--precision", "fp16")
+    code, _, err = run("export", tmp_path / "whole", tmp_path / "all", "--graph", "all")
     assert code == 0, err
