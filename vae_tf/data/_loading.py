@@ -57,7 +57,6 @@ def load(
       of both as its `image`, `image/encoded`, `image_raw` or `x` (and a `label`, `image/class/label` or `y`).
     - a data set of Hugging Face's `datasets`, a data source of `tensorflow_datasets`, or any sequence of dictionaries
       with an `image` (and a `label`), alone or in a dictionary of `train` and `test`.
-
     - `"patches"`: 32 x 32 colour patches of the two photographs that scikit-learn ships, 6,422 and 300 of them. Labels
       are 0, china.jpg, and 1, flower.jpg. Test patches lie in twelve squares of 64 x 64 pixels that no training patch
       touches.
