@@ -77,7 +77,7 @@ def test_images(tmp_path, monkeypatch):
 @pytest.mark.integration
 def test_tables(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert run("tables.md") == 8
+    assert run("tables.md") == 7
 
 
 @pytest.mark.integration
