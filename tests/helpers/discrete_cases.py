@@ -9,7 +9,14 @@ import tensorflow as tf
 from models import SHAPE
 from scipy import special, stats
 
-from vae_tf.likelihoods import Categorical, DiscretizedLogistic, MixtureOfLogistics, NegativeBinomial, Poisson
+from vae_tf.likelihoods import (
+    Categorical,
+    DiscretizedLogistic,
+    MixtureOfLogistics,
+    NegativeBinomial,
+    Poisson,
+    ZeroInflatedNegativeBinomial,
+)
 from vae_tf_onnx.families import LIKELIHOODS
 
 mpmath.mp.dps = 50
@@ -69,6 +76,25 @@ def negative_binomial(likelihood, x, parameters):
     return sum_of_event(choices + special.xlogy(x, dispersion * mean) - (x + count) * np.log1p(dispersion * mean))
 
 
+@functools.partial(np.frompyfunc, nin=4, nout=1)
+def zero_inflated_mass(x, mean, dispersion, logits):
+    """log p(x), 50 digits."""
+    x, mean, dispersion, logits = (mpmath.mpf(float(value)) for value in (x, mean, dispersion, logits))
+    count, odds = 1 / dispersion, mpmath.exp(logits)  # odds of an extra zero
+    log_none = -count * mpmath.log1p(mean / count)
+    if x == 0 and log_none > -1:
+        return float(mpmath.log1p(mpmath.expm1(log_none) / (1 + odds)))
+    if x == 0:
+        return float(mpmath.log(odds + mpmath.exp(log_none)) - mpmath.log1p(odds))
+    choices = mpmath.loggamma(x + count) - mpmath.loggamma(count) - mpmath.loggamma(x + 1)
+    return float(choices + x * mpmath.log(mean / (mean + count)) + log_none - mpmath.log1p(odds))
+
+
+def zero_inflated(likelihood, x, parameters):
+    values = (parameters[name] for name in ("component_mean", "dispersion", "zero_logits"))
+    return sum_of_event(zero_inflated_mass(x, *values).astype(np.float64))
+
+
 def sum_of_event(terms):
     return terms.sum(axis=tuple(range(1, terms.ndim)))
 
@@ -86,6 +112,10 @@ CASES = {
     "negative_binomial_network": (lambda: NegativeBinomial(SHAPE, dispersion="network"), negative_binomial),
     "negative_binomial_fixed": (lambda: NegativeBinomial(SHAPE, dispersion=0.3), negative_binomial),
     "negative_binomial_library": (lambda: NegativeBinomial(SHAPE, library_size=True), negative_binomial),
+    "zero_inflated": (lambda: ZeroInflatedNegativeBinomial(SHAPE), zero_inflated),
+    "zero_inflated_network": (lambda: ZeroInflatedNegativeBinomial(SHAPE, dispersion="network"), zero_inflated),
+    "zero_inflated_fixed": (lambda: ZeroInflatedNegativeBinomial(SHAPE, dispersion=0.3), zero_inflated),
+    "zero_inflated_library": (lambda: ZeroInflatedNegativeBinomial(SHAPE, library_size=True), zero_inflated),
 }
 
 RAW = (-50.0, -3.0, 0.0, 0.4, 50.0)

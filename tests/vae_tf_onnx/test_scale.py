@@ -68,7 +68,10 @@ def test_the_logistic_is_its_own_scale():
     assert (scale.symbol, scale.rounded, scale.mode) == ("scale", True, "per_pixel")
 
 
-@pytest.mark.parametrize("family", ["Bernoulli", "ContinuousBernoulli", "Categorical", "Poisson", "NegativeBinomial"])
+@pytest.mark.parametrize(
+    "family",
+    ["Bernoulli", "ContinuousBernoulli", "Categorical", "Poisson", "NegativeBinomial", "ZeroInflatedNegativeBinomial"],
+)
 def test_families_without_a_scale(family):
     likelihood = described(getattr(vae_tf.likelihoods, family)((2, 2, 1)))
     assert scale_of(likelihood) is None

@@ -27,6 +27,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "negative_binomial": ("levels",),
     "poisson": ("levels",),
     "student_t": ("scale", "df"),
+    "zero_inflated_negative_binomial": ("levels",),
 }
 """Likelihoods, and the options that mean something to each; here, so that --help needs no TensorFlow."""
 

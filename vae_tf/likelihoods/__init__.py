@@ -12,6 +12,7 @@ from vae_tf.likelihoods.mixture_of_logistics import MixtureOfLogistics
 from vae_tf.likelihoods.negative_binomial import NegativeBinomial
 from vae_tf.likelihoods.poisson import Poisson
 from vae_tf.likelihoods.student_t import StudentT
+from vae_tf.likelihoods.zero_inflated_negative_binomial import ZeroInflatedNegativeBinomial
 
 __all__ = [
     "Bernoulli",
@@ -26,4 +27,5 @@ __all__ = [
     "PointwiseLikelihood",
     "Poisson",
     "StudentT",
+    "ZeroInflatedNegativeBinomial",
 ]

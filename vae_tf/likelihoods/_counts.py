@@ -1,4 +1,4 @@
-"""Likelihoods of counts: the base class of Poisson and NegativeBinomial."""
+"""Likelihoods of counts: the base class of Poisson and of the negative binomials."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Counts(PointwiseLikelihood):
     measure: Literal["density", "mass", "score"] = "mass"
     support = "counts"
     drawn_from: ClassVar[tuple[str, ...]] = ("mean",)
-    """Names of the parameters that `draw_counts` takes."""
+    """Names of the parameters that `draw_counts` takes; the first has all axes."""
 
     @abc.abstractmethod
     def log_mass(self, x: tf.Tensor, parameters: dict[str, tf.Tensor]) -> tf.Tensor:
@@ -53,7 +53,7 @@ class Counts(PointwiseLikelihood):
 
     def observe(self, noise: tf.Tensor, parameters: dict[str, tf.Tensor]) -> tf.Tensor:
         """See Likelihood.observe; numpy draws, so there is no gradient, and no compilation by XLA."""
-        noise, mean = tf.convert_to_tensor(noise), parameters["mean"]
+        noise, mean = tf.convert_to_tensor(noise), parameters[self.drawn_from[0]]
         values = [tf.broadcast_to(parameters[name], tf.shape(mean)) for name in self.drawn_from]
         draws = tf.numpy_function(self._from_seeds, [noise, *values], tf.float32)
         return tf.cast(tf.ensure_shape(draws, noise.shape[:-1].concatenate(mean.shape)), mean.dtype)

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
+from vae_tf import _checks
 from vae_tf.likelihoods.base import Likelihood
 
 
@@ -22,6 +23,21 @@ class PointwiseLikelihood(Likelihood):
     @abc.abstractmethod
     def pointwise_log_prob(self, x: tf.Tensor, parameters: dict[str, tf.Tensor]) -> tf.Tensor:
         """log p(x|z) in nats for each dimension, `[*K, B, *E]`; -inf outside the support."""
+
+    def variance(self, parameters: dict[str, tf.Tensor]) -> tf.Tensor:
+        """Var[x|z] of each dimension, `[B, *E]`, where the family has it in closed form.
+
+        Raises:
+            NotImplementedError: For a family that does not state it.
+        """
+        raise NotImplementedError(
+            _checks.problem(
+                f"Variance of {type(self).__name__}",
+                expected="a family that states it",
+                received="one that does not",
+                remedy="Take it from draws: p.sample(1000).",
+            )
+        )
 
     def distribution(self, parameters: dict[str, tf.Tensor]) -> tfd.Distribution:
         """See DistributionLayer.distribution."""
@@ -75,6 +91,9 @@ class Pointwise(tfd.Distribution):
 
     def _mean(self, **kwargs: Any) -> tf.Tensor:
         return self.layer.mean(self.layer_parameters)
+
+    def _variance(self, **kwargs: Any) -> tf.Tensor:
+        return self.layer.variance(self.layer_parameters)
 
     def _sample_n(self, n: Any, seed: Any = None, **kwargs: Any) -> tf.Tensor:
         return self.layer.draw(n, seed, self.layer_parameters)

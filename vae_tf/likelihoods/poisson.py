@@ -50,6 +50,10 @@ class Poisson(Counts):
         """See Likelihood.outputs_at; the logarithms of the means."""
         return raw_of(mean, _BEND), np.ones(self.parameter_shape)
 
+    def variance(self, parameters: dict[str, tf.Tensor]) -> tf.Tensor:
+        """See PointwiseLikelihood.variance."""
+        return parameters["mean"]
+
     def log_mass(self, x: tf.Tensor, parameters: dict[str, tf.Tensor]) -> tf.Tensor:
         """See Counts.log_mass."""
         mean = parameters["mean"]

@@ -29,9 +29,10 @@ LIKELIHOODS = {
     "negative_binomial": (likelihoods.NegativeBinomial, ()),
     "poisson": (likelihoods.Poisson, ()),
     "student_t": (likelihoods.StudentT, ("df", "scale")),
+    "zero_inflated_negative_binomial": (likelihoods.ZeroInflatedNegativeBinomial, ()),
 }
 """Likelihood classes by name, each with the names of the settings that it takes."""
-_COUNTS = ("negative_binomial", "poisson")
+_COUNTS = ("negative_binomial", "poisson", "zero_inflated_negative_binomial")
 LOADING = ("drop", "size", "crop", "stretch", "channels", "background", "test_fraction", "on_error", "in_memory")
 """The settings that are arguments of `vae_tf.data.load`."""
 

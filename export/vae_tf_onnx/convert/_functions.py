@@ -13,7 +13,11 @@ from vae_tf_onnx.families import POSTERIORS
 
 ON_REQUEST = ("decoder", "encoder", "sampler", "reconstructor", "scorer")
 """The graphs that a caller may ask for. The other graphs are made if a decoder or an encoder needs them."""
-_WITHOUT_INVERSE = (vae_tf.likelihoods.Poisson, vae_tf.likelihoods.NegativeBinomial)
+_WITHOUT_INVERSE = (
+    vae_tf.likelihoods.Poisson,
+    vae_tf.likelihoods.NegativeBinomial,
+    vae_tf.likelihoods.ZeroInflatedNegativeBinomial,
+)
 """The likelihoods whose x only numpy can sample."""
 
 

@@ -19,6 +19,7 @@ from vae_tf_onnx.families.discrete import (
     mixture_of_logistics,
     negative_binomial,
     poisson,
+    zero_inflated_negative_binomial,
 )
 from vae_tf_onnx.families.latents import mixture_noise, normal_draw, normal_noise
 
@@ -35,6 +36,7 @@ LIKELIHOODS: dict[str, Callable[[Config], Family]] = {
     "NegativeBinomial": negative_binomial,
     "Poisson": poisson,
     "StudentT": student_t,
+    "ZeroInflatedNegativeBinomial": zero_inflated_negative_binomial,
 }
 
 PRIORS: dict[str, Callable[[np.random.Generator, int, int], Array]] = {

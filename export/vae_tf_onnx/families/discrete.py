@@ -84,12 +84,28 @@ def negative_binomial(config: Config) -> Family:
 
     def log_prob(x: Array, p: Parameters) -> Array:
         x, mean, dispersion = _counts("NegativeBinomial", x), *(p[name].astype(np.float64) for name in names)
-        if library_size:
-            axes = tuple(range(1, x.ndim))
-            mean = mean * (x.sum(axes, keepdims=True) / mean.sum(axes, keepdims=True))
-        return _negative_binomial_log_prob(x, mean, dispersion)
+        return _negative_binomial_log_prob(x, _at_own_total(x, mean) if library_size else mean, dispersion)
 
     return Family(dict.fromkeys(names, ()), _seeds, functools.partial(_observe_counts, draw, names), log_prob)
+
+
+def zero_inflated_negative_binomial(config: Config) -> Family:
+    """See vae_tf.likelihoods.ZeroInflatedNegativeBinomial, and negative_binomial for the library size."""
+    names, library_size = ("component_mean", "dispersion", "zero_logits"), config["library_size"]
+
+    def draw(rng: np.random.Generator, mean: Array, dispersion: Array, logits: Array) -> Array:
+        counts = rng.poisson(rng.gamma(1 / dispersion, dispersion * mean))
+        return np.where(rng.random(counts.shape) < np.exp(-np.logaddexp(0, -logits)), 0, counts)
+
+    def log_prob(x: Array, p: Parameters) -> Array:
+        mean, dispersion, logits = (p[name].astype(np.float64) for name in names)
+        x = _counts("ZeroInflatedNegativeBinomial", x)
+        mean = _at_own_total(x, mean) if library_size else mean
+        above = -np.logaddexp(0, logits) + _negative_binomial_log_prob(x, mean, dispersion)
+        return np.where(x > 0, above, _log_zero(-np.log1p(dispersion * mean) / dispersion, logits))
+
+    axes: dict[str, tuple[int, ...]] = dict.fromkeys(("mean", *names), ())
+    return Family(axes, _seeds, functools.partial(_observe_counts, draw, names), log_prob)
 
 
 def _log_mass(index: Array, loc: Array, scale: Array, levels: Levels) -> Array:
@@ -133,6 +149,19 @@ def _observe_counts(draw: Callable[..., Array], names: tuple[str, ...], seeds: A
     for i, seed in enumerate(seeds):
         draws[i] = draw(np.random.default_rng(int(seed)), *(p[name][i].astype(np.float64) for name in names))
     return draws
+
+
+def _at_own_total(x: Array, mean: Array) -> Array:
+    """Means scaled to the sum of x."""
+    axes = tuple(range(1, x.ndim))
+    return mean * (x.sum(axes, keepdims=True) / mean.sum(axes, keepdims=True))
+
+
+def _log_zero(log_none: Array, logits: Array) -> Array:
+    """The log of pi + (1 - pi) exp(log_none), where it is near 0 as well."""
+    beyond = np.exp(-np.logaddexp(0, logits)) * np.expm1(log_none)
+    sum_of_both = np.logaddexp(-np.logaddexp(0, -logits), -np.logaddexp(0, logits) + log_none)
+    return np.where(beyond > -0.5, np.log1p(np.maximum(beyond, -0.5)), sum_of_both)
 
 
 def _negative_binomial_log_prob(x: Array, mean: Array, dispersion: Array) -> Array:

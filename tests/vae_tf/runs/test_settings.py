@@ -14,7 +14,7 @@ def test_the_command_line_offers_every_likelihood():
     base = {likelihoods.Likelihood, likelihoods.PointwiseLikelihood}
     assert offered == {getattr(likelihoods, name) for name in likelihoods.__all__} - base
     assert list(OPTIONS) != [], "named there too, so that --help needs no TensorFlow"
-    counts = {"poisson", "negative_binomial"}
+    counts = {"poisson", "negative_binomial", "zero_inflated_negative_binomial"}
     for name, (_, arguments) in LIKELIHOODS.items():
         assert set(OPTIONS[name]) == set(arguments) | ({"levels"} if name in counts else set())
     assert set(OPTIONS) == set(LIKELIHOODS)

@@ -45,9 +45,16 @@ MATRIX = {
     "negative_binomial": PLAIN,
     "negative_binomial_network": ("full_covariance", "flow"),
     "negative_binomial_library": PLAIN,
+    "zero_inflated": PLAIN,
+    "zero_inflated_network": ("full_covariance", "standard_normal"),
+    "zero_inflated_library": PLAIN,
 }
 """Posterior and prior for each likelihood; all of them are names in cases.py."""
-COUNTS = (vae_tf.likelihoods.Poisson, vae_tf.likelihoods.NegativeBinomial)
+COUNTS = (
+    vae_tf.likelihoods.Poisson,
+    vae_tf.likelihoods.NegativeBinomial,
+    vae_tf.likelihoods.ZeroInflatedNegativeBinomial,
+)
 
 
 def final(cls):

@@ -3,7 +3,7 @@
 from vae_tf_onnx import families
 from vae_tf_onnx.web._noise_laws import OBSERVATION_NOISE, PRIOR_NOISE
 
-COUNTS = {"NegativeBinomial", "Poisson"}
+COUNTS = {"NegativeBinomial", "Poisson", "ZeroInflatedNegativeBinomial"}
 
 
 def test_every_family_has_its_noise():
