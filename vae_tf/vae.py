@@ -11,6 +11,7 @@ import tf_keras as keras
 from tensorflow_probability import distributions as tfd
 
 from vae_tf import _checks
+from vae_tf._layers import check_of_inputs
 from vae_tf.bound import bound, draw_weights, repeated
 from vae_tf.data.adapter import Adapter, Table, latents
 from vae_tf.data.tables import no_examples
@@ -158,7 +159,8 @@ class VAE(StoredModel, TrainedModel):
         """The door for this model's data: every container goes through it."""
         known = getattr(self.encoder, "inputs", None)
         shape = tuple(self.encoder.input_shape[1:]) if known else None
-        return Adapter(self.event_shape, shape, self.likelihood.check_data, columns=self.columns)
+        check_inputs = check_of_inputs(self.encoder)
+        return Adapter(self.event_shape, shape, self.likelihood.check_data, self.columns, check_inputs)
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tfd.Distribution:
         """p(x|z) for one draw z ~ q(z|x): batch shape [B], event shape `E`."""

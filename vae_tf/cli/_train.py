@@ -77,6 +77,13 @@ def demo(out: Path | None, epochs: int, seed: int) -> None:
 @click.option("--components", default=5, show_default=True, help="Of each pixel's mixture.")
 @click.option("--df", default=4.0, show_default=True, help="Degrees of freedom of a Student t.")
 @click.option("--network", type=click.Choice(["auto", "mlp", "conv"]), default="auto", show_default=True)
+@click.option(
+    "--transform",
+    type=click.Choice(["auto", "none", "log1p"]),
+    default="auto",
+    show_default=True,
+    help="Before the encoder; auto is log1p for counts.",
+)
 @click.option("--latent-dim", default=8, show_default=True, help="Number of latents.")
 @click.option("--epochs", type=int, default=None, help="Passes over the data.  [default: 20, or the run's]")
 @click.option("--batch-size", default=32, show_default=True)

@@ -113,7 +113,9 @@ class Adapter:
     Attributes:
         event_shape: Shape of one example of the likelihood.
         input_shape: Shape of one input of the encoder; None where the encoder does not say.
-        check_values: Raises ValueError for data `[n, *E]` that the likelihood gives no probability to.
+        check_values: Raises ValueError for data `[n, *E]` that the likelihood gives no probability to. Each value is
+            judged by itself.
+        check_inputs: Raises ValueError for finite values that the encoder does not take; None where it takes all.
         columns: Names of the columns of the data frame that the model was trained on; None without names.
     """
 
@@ -121,6 +123,7 @@ class Adapter:
     input_shape: tuple[int | None, ...] | None
     check_values: Callable[[np.ndarray], None]
     columns: tuple[str, ...] | None = None
+    check_inputs: Callable[[np.ndarray], None] | None = None
 
     def open(self, x: Any, y: Any = None, sample_weight: Any = None) -> Rows | Stream:
         """Data to train on or to score.
@@ -179,7 +182,11 @@ class Adapter:
 
     def inputs(self, x: Any) -> Iterator[np.ndarray] | Table:
         """Inputs of the encoder alone: a table, or the `x` of each batch of a stream. Values must be finite."""
-        table = _inputs(x, "Data", self._check_input_shape, self.input_shape or self.event_shape)
+
+        def check(values: np.ndarray) -> None:
+            self._check_input_values(values, "Data")
+
+        table = _inputs(x, self._check_input_shape, self.input_shape or self.event_shape, check)
         if isinstance(table, Table):
             self._check_columns(table)
         return table
@@ -189,7 +196,7 @@ class Adapter:
 
         def check(batch: Parts) -> None:
             self._check_input_shape(batch[0].shape)
-            check_finite(batch[0], "Data")
+            self._check_input_values(batch[0], "Data")
 
         return stream(x, lambda inputs, _: self._check_input_shape(inputs), check)
 
@@ -231,10 +238,10 @@ class Adapter:
         scored = table if target is None else target
         self._check_shapes(table.shape, scored.shape)
         if not self._takes_all(scored):
-            for block in scored.blocks():
+            for block in scored.value_blocks():
                 self.check_values(block)
-        if target is not None:
-            _check_finite(table, "Inputs of the encoder")
+        if target is not None or self.check_inputs is not None:
+            _check_all(table, self._check_input_values)
         weight = None if sample_weight is None else weights(sample_weight, len(table))
         if weight is not None and not weight.any():
             raise no_weight()
@@ -280,8 +287,8 @@ class Adapter:
         x, target, weight = batch
         self._check_input_shape(x.shape)
         self._check_target(target)
-        if target is not x:
-            check_finite(x, "Inputs of the encoder")
+        if target is not x or self.check_inputs is not None:
+            self._check_input_values(x)
         if weight is not None:
             weights(weight, len(x))
 
@@ -304,6 +311,11 @@ class Adapter:
         """Raises ValueError for data of another shape than `[B, *E]`; None is a shape that nobody knows."""
         _check_shape("Data to be scored", shape, self.event_shape, "the likelihood's event_shape", _ONCE)
 
+    def _check_input_values(self, values: np.ndarray, what: str = "Inputs of the encoder") -> None:
+        check_finite(values, what)
+        if self.check_inputs is not None:
+            self.check_inputs(values)
+
     def _check_input_shape(self, shape: Any) -> None:
         if self.input_shape is not None:
             _check_shape("Data", shape, self.input_shape, "the shape of the encoder's input", _RESHAPE)
@@ -316,34 +328,38 @@ def latents(z: Any, latent_dim: int) -> Iterator[np.ndarray] | Table:
         remedy = "Pass latents, such as vae.encode(x) returns."
         _check_shape("Latents", shape, (latent_dim,), "of the prior's latent_dim", remedy)
 
-    return _inputs(z, "Latents", check, (latent_dim,))
+    return _inputs(z, check, (latent_dim,), lambda values: check_finite(values, "Latents"), "Latents")
 
 
 def _inputs(
-    data: Any, what: str, check_shape: Callable[[Any], None], shape: tuple[int | None, ...]
+    data: Any,
+    check_shape: Callable[[Any], None],
+    shape: tuple[int | None, ...],
+    check_values: Callable[[np.ndarray], None],
+    what: str = "Data",
 ) -> Iterator[np.ndarray] | Table:
     if isinstance(data, Table | Rows):
         return data if isinstance(data, Table) else data.x
     if not is_stream(data):
         table = _fitting(Table(data, what), shape)
         check_shape(table.shape)
-        _check_finite(table, what)
+        _check_all(table, check_values)
         return table
 
     def parts() -> Iterator[np.ndarray]:
         for batch in Stream(data):
             part, _, _ = in_numpy(batch)
             check_shape(part.shape)
-            check_finite(part, what)
+            check_values(part)
             yield part
 
     return parts()
 
 
-def _check_finite(table: Table, what: str) -> None:
-    """Raises ValueError where numbers are NaN or infinite; nothing is read where that is known."""
-    for block in table.blocks() if table.values is None else (table.values,):
-        check_finite(block, what)
+def _check_all(table: Table, check: Callable[[np.ndarray], None]) -> None:
+    """Checks each value of a table by itself; nothing is read where it is known which values there can be."""
+    for block in table.value_blocks() if table.values is None else (table.values,):
+        check(block)
 
 
 def _fitting(table: Table, shape: tuple[int | None, ...]) -> Table:

@@ -10,13 +10,14 @@ import tensorflow as tf
 from scipy import sparse
 
 from vae_tf import _checks
+from vae_tf.data._on_disk import OnDisk, is_on_disk
 from vae_tf.data.lazy import LazyImages
 
 _BLOCK_BYTES = 16 * 2**20
 """Memory of the rows that `Table.blocks` reads at a time."""
 CONTAINERS = (
-    "numbers in an array, a tensor, a list, a data frame, a scipy.sparse matrix, a tf.data.Dataset, a keras Sequence "
-    "or a generator"
+    "numbers in an array, a tensor, a list, a data frame, a scipy.sparse matrix, an HDF5 dataset, a tf.data.Dataset, a "
+    "keras Sequence or a generator"
 )
 """The containers that the door takes, in words."""
 _ONE_EACH = "A weight for each dimension has no meaning here: the likelihood's scale weighs the dimensions."
@@ -33,7 +34,8 @@ class Table:
     """Examples that can be indexed: `table[indices]` is a numpy array `[b, *E]`.
 
     Arrays, memory maps, tensors and data frames of one dtype are not copied; lists and other data frames become one
-    array; the rows of a scipy.sparse matrix become dense when they are read, and lazy images are decoded then.
+    array. The rows of a scipy.sparse matrix become dense when they are asked for; then lazy images are decoded, and the
+    rows of an HDF5 file, as AnnData has them in its backed mode, are read.
 
     Args:
         data: An array of numbers or what numpy makes one of, a tensor, a pandas data frame or series, or a scipy.sparse
@@ -68,7 +70,7 @@ class Table:
 
     def part(self, part: slice) -> Table:
         """Some of the examples, not copied."""
-        return Table(self._rows.part(part) if isinstance(self._rows, LazyImages) else self._rows[part])
+        return Table(self._rows.part(part) if isinstance(self._rows, LazyImages | OnDisk) else self._rows[part])
 
     @property
     def values(self) -> np.ndarray | None:
@@ -79,8 +81,25 @@ class Table:
         """All examples in order, in arrays of at most 16 MiB (or of one example)."""
         if isinstance(self._rows, LazyImages):
             return self._rows.blocks("Reading images")
+        return map(dense, self._row_blocks())
+
+    def value_blocks(self) -> Iterator[np.ndarray]:
+        """All values, for checks that judge each by itself: arrays `[k, *E]`, as `blocks`.
+
+        Of a sparse matrix they hold only the numbers that are stored, some of them repeated to fill the shape, and 0
+        where any number is not stored: nothing becomes dense.
+        """
+        for rows in self.blocks() if isinstance(self._rows, LazyImages) else self._row_blocks():
+            if not sparse.issparse(rows):
+                yield np.asarray(rows)
+                continue
+            stored = rows.data if rows.nnz == np.prod(rows.shape) else np.append(rows.data, rows.dtype.type(0))
+            width = rows.shape[1]
+            yield np.resize(stored, (-(-len(stored) // width), width))
+
+    def _row_blocks(self) -> Iterator[Any]:
         size = max(1, _BLOCK_BYTES // max(1, int(np.prod(self.shape[1:])) * self.dtype.itemsize))
-        return (self[start : start + size] for start in range(0, len(self), size))
+        return (self._rows[start : start + size] for start in range(0, len(self), size))
 
 
 def column_names(data: Any) -> tuple[str, ...] | None:
@@ -124,10 +143,15 @@ def numbers_in(data: Any, what: str) -> Any:
     """
     if isinstance(data, LazyImages):
         return data
-    if not is_array_like(data) or isinstance(data, tf.RaggedTensor):
+    if hasattr(data, "layers") and hasattr(data, "obs_names"):
+        remedy = "Pass the matrix that is meant: adata.X, or adata.layers['counts']."
+        raise no_numbers(what, "an AnnData", "one matrix of numbers", remedy)
+    if isinstance(data, OnDisk) or is_on_disk(data):
+        array: Any = data if isinstance(data, OnDisk) else OnDisk(data, what)
+    elif not is_array_like(data) or isinstance(data, tf.RaggedTensor):
         raise no_numbers(what, "None" if data is None else f"a {type(data).__name__}", CONTAINERS)
-    if sparse.issparse(data):
-        array: Any = data.tocsr()
+    elif sparse.issparse(data):
+        array = _in_rows(data)
     elif isinstance(data, np.ma.MaskedArray) and np.ma.is_masked(data):
         raise no_numbers(what, f"{np.ma.count_masked(data)} masked values", remedy="Fill them: x.filled(...).")
     elif hasattr(data, "to_numpy"):
@@ -142,6 +166,16 @@ def numbers_in(data: Any, what: str) -> Any:
     if array.dtype.kind not in "biuf":
         raise no_numbers(what, f"dtype {array.dtype} in a {type(data).__name__}", CONTAINERS)
     return array
+
+
+def _in_rows(matrix: Any) -> Any:
+    """A sparse matrix in rows, in which every place is stored once at most."""
+    rows = matrix.tocsr()
+    if rows.has_canonical_format:
+        return rows
+    rows = rows.copy()
+    rows.sum_duplicates()
+    return rows
 
 
 def _of_frame(frame: Any, what: str) -> np.ndarray:

@@ -33,6 +33,7 @@ def conv_encoder(
     residual: int = 0,
     normalization: str | None = None,
     standardise: Any = None,
+    transform: str | None = None,
 ) -> keras.Model:
     """A convolutional encoder that halves height and width once for each of `filters`, `[B, H, W, C]` -> q(z|x).
 
@@ -48,11 +49,13 @@ def conv_encoder(
         residual: Number of residual blocks, of two 3 x 3 convolutions each, behind every halving.
         normalization: "batch", "group" (of at least 8 channels) or "layer", after every convolution; None for none.
         standardise: Training data `[n, H, W, C]`, or their Moments; see mlp_encoder.
+        transform: "log1p" for log(1 + x) before all else, which suits counts; `standardise` then acts on the logarithm.
+            None for x as it is.
 
     Raises:
         TypeError: For data to standardise by that are no numbers, or that cannot be indexed.
         ValueError: If the shape is none of images, for counts below 1, another normalisation, and data to standardise
-            by of another shape or not finite.
+            by of another shape, not finite, or negative beside a transform.
 
     References:
         Residual blocks: He et al. 2016, arXiv 1512.03385. Group normalisation: Wu and He 2018, arXiv 1803.08494.
@@ -61,7 +64,7 @@ def conv_encoder(
     counts = _filters(filters, shape)
     blocks = _Blocks(activation, residual, normalization)
     x = h = keras.Input(shape, name="x")
-    for layer in into_units(standardise, shape):
+    for layer in into_units(standardise, shape, transform):
         h = layer(h)
     for count in counts:
         h = blocks.after(layers.Conv2D(count, 4, strides=2, padding="same"), h)

@@ -33,6 +33,7 @@ def for_data(
     likelihood: Likelihood | None = None,
     posterior: Posterior | None = None,
     network: str = "auto",
+    transform: str | None = None,
 ) -> tuple[keras.Model, keras.Model]:
     """An encoder and a decoder that suit training data: `VAE(*networks.for_data(x, 8), priors.StandardNormal(8))`.
 
@@ -53,6 +54,7 @@ def for_data(
             one, and for tables with a trained sigma for each column.
         posterior: The layer that the encoder ends in; by default a DiagonalNormal.
         network: "mlp" or "conv" to choose one; "auto" goes by the shape of the data.
+        transform: "log1p" for log(1 + x) before the encoder, which suits counts; None for x as it is.
 
     Returns:
         The encoder `[B, *E]` -> q(z|x), and the decoder `[B, D]` -> p(x|z).
@@ -64,8 +66,9 @@ def for_data(
     """
     _checks.one_of("network", network, NETWORKS)
     latent_dim = _checks.positive_int("latent_dim", latent_dim)
-    known = None if likelihood is None else likelihood.event_shape
-    moments = Moments.of(x, known, "x", most=None if len(np.shape(x)) < 3 else _MOST)
+    known, most = None if likelihood is None else likelihood.event_shape, None if len(np.shape(x)) < 3 else _MOST
+    moments = Moments.of(x, known, "x", most=most)
+    of_inputs = moments if transform is None else Moments.of(x, moments.mean.shape, "x", transform, most=most)
     shape = moments.mean.shape
     likelihood = Gaussian(shape, **scale_for(shape)) if likelihood is None else likelihood
     posterior = DiagonalNormal(latent_dim) if posterior is None else posterior
@@ -75,7 +78,15 @@ def for_data(
     if network == "conv" or (network == "auto" and len(shape) == 3 and min(shape[:2]) >= _LARGE):
         filters = filters_for(shape, _FIRST_FILTERS)
         return (
-            conv_encoder(shape, posterior, filters=filters, hidden=128, activation="silu", standardise=moments),
+            conv_encoder(
+                shape,
+                posterior,
+                filters=filters,
+                hidden=128,
+                activation="silu",
+                standardise=of_inputs,
+                transform=transform,
+            ),
             conv_decoder(
                 latent_dim,
                 likelihood,
@@ -88,7 +99,7 @@ def for_data(
         )
     widths = (256, 256)
     return (
-        mlp_encoder(shape, posterior, hidden=widths, activation="silu", standardise=moments),
+        mlp_encoder(shape, posterior, hidden=widths, activation="silu", standardise=of_inputs, transform=transform),
         mlp_decoder(
             latent_dim,
             likelihood,

@@ -23,6 +23,7 @@ def mlp_encoder(
     hidden: Sequence[int] = (512, 512),
     activation: str = "relu",
     standardise: Any = None,
+    transform: str | None = None,
 ) -> keras.Model:
     """A fully connected encoder, `[B, *E]` -> q(z|x).
 
@@ -34,14 +35,17 @@ def mlp_encoder(
         standardise: Training data `[n, *E]`, or their Moments: the encoder begins by subtracting their mean and
             dividing by their standard deviation (of each column of a table, of each channel of images). The numbers
             are part of the model, which goes on taking data in their own units.
+        transform: "log1p" for log(1 + x) before all else, which suits counts; `standardise` then acts on the logarithm.
+            None for x as it is.
 
     Raises:
         TypeError: For data to standardise by that are no numbers, or that cannot be indexed.
-        ValueError: For widths or shapes below 1, and for data to standardise by of another shape or not finite.
+        ValueError: For widths or shapes below 1, an unknown transform, and for data to standardise by of another shape,
+            not finite, or negative beside a transform.
     """
     shape = _checks.shape("event_shape", event_shape)
     stack = [
-        *into_units(standardise, shape),
+        *into_units(standardise, shape, transform),
         layers.Flatten(),
         *dense(hidden, activation),
         layers.Dense(math.prod(posterior.parameter_shape)),

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from vae_tf import _checks
+from vae_tf._layers import transformed_data
 from vae_tf.data.streams import is_stream
 from vae_tf.data.tables import Table, check_finite
 
@@ -30,6 +31,7 @@ class Moments:
         low: Smallest value.
         high: Largest value.
         names: Names of the columns where the data have names.
+        transform: Transform of the data that all this is said of; None for the data as they are.
     """
 
     mean: np.ndarray
@@ -37,6 +39,7 @@ class Moments:
     low: float
     high: float
     names: tuple[str, ...] | None = None
+    transform: str | None = None
 
     @classmethod
     def of(
@@ -44,6 +47,7 @@ class Moments:
         data: Any,
         event_shape: tuple[int, ...] | None = None,
         what: str = "standardise",
+        transform: str | None = None,
         *,
         most: int | None = None,
     ) -> Moments:
@@ -54,6 +58,7 @@ class Moments:
                 that can be indexed; moments are returned as they are.
             event_shape: Shape that one example must have; None takes that of the data.
             what: Name of the data in messages.
+            transform: "log1p" for the moments of log(1 + x); None for those of x.
             most: Number of examples to read at most, evenly spread over all; None reads all.
 
         Raises:
@@ -63,6 +68,10 @@ class Moments:
         """
         if isinstance(data, Moments):
             _check_shape(data.mean.shape, event_shape, what)
+            if data.transform != transform:
+                expected, received = f"moments of data with transform={transform!r}", f"transform={data.transform!r}"
+                remedy = "Pass the training data themselves, or Moments.of(x, transform=...)."
+                raise ValueError(_checks.problem(what, expected=expected, received=received, remedy=remedy))
             return data
         if is_stream(data):
             expected, remedy = "data that can be indexed, such as an array", "Pass some thousand examples as an array."
@@ -72,7 +81,8 @@ class Moments:
         table = table.as_column() if len(table.shape) == 1 else table
         _check_shape(table.shape[1:], event_shape, what)
         columns = getattr(data, "columns", None) if len(table.shape) == 2 else None
-        moments = cls(*_in_one_pass(table, what, most), None if columns is None else tuple(map(str, columns)))
+        names = None if columns is None else tuple(map(str, columns))
+        moments = cls(*_in_one_pass(table, what, transform, most), names, transform)
         moments._check_resolution(what)
         return moments
 
@@ -117,11 +127,14 @@ def _check_shape(shape: Sequence[int], event_shape: tuple[int, ...] | None, what
         )
 
 
-def _in_one_pass(table: Table, what: str, most: int | None) -> tuple[np.ndarray, np.ndarray, float, float]:
+def _in_one_pass(
+    table: Table, what: str, transform: str | None, most: int | None
+) -> tuple[np.ndarray, np.ndarray, float, float]:
     """Means, standard deviations, lowest and highest value; the parts are merged as Chan et al. 1979 do."""
     count, mean, square = 0, np.zeros(table.shape[1:]), np.zeros(table.shape[1:])
     low, high = np.inf, -np.inf
-    for part in _parts(table, what, most):
+    for block in _parts(table, what, most):
+        part = transformed_data(block, transform)
         low, high = min(low, float(part.min())), max(high, float(part.max()))
         wide = part.astype(np.float64)
         ours, total = wide.mean(axis=0), count + len(part)

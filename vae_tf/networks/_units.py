@@ -10,6 +10,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from vae_tf import _checks
+from vae_tf._layers import transformed
 from vae_tf.likelihoods import Likelihood
 from vae_tf.networks._moments import Moments
 
@@ -111,12 +112,13 @@ class SigmoidMean(keras.layers.Layer):
         return super().get_config() | {"means": self.means, "peak": self.peak}
 
 
-def into_units(standardise: Any, event_shape: tuple[int, ...]) -> list[keras.layers.Layer]:
-    """The first layers of an encoder: none, or one that standardises."""
+def into_units(standardise: Any, event_shape: tuple[int, ...], transform: str | None) -> list[keras.layers.Layer]:
+    """The first layers of an encoder: none, one that transforms, one that standardises what comes then, or both."""
+    first = transformed(transform)
     if standardise is None:
-        return []
-    moments = Moments.of(standardise, event_shape)
-    return [Standardise(moments.mean, moments.units, name="standardise")]
+        return first
+    moments = Moments.of(standardise, event_shape, transform=transform)
+    return [*first, Standardise(moments.mean, moments.units, name="standardise")]
 
 
 def out_of_units(standardise: Any, likelihood: Likelihood, mean_activation: str | None) -> list[keras.layers.Layer]:

@@ -32,6 +32,8 @@ LIKELIHOODS = {
     "zero_inflated_negative_binomial": (likelihoods.ZeroInflatedNegativeBinomial, ()),
 }
 """Likelihood classes by name, each with the names of the settings that it takes."""
+_BEFORE: dict[str, Any] = {"transform": "none"}
+"""Settings of the runs that were made before there was such a setting."""
 _COUNTS = ("negative_binomial", "poisson", "zero_inflated_negative_binomial")
 LOADING = ("drop", "size", "crop", "stretch", "channels", "background", "test_fraction", "on_error", "in_memory")
 """The settings that are arguments of `vae_tf.data.load`."""
@@ -52,6 +54,7 @@ class Settings:
         components: Number of components of a mixture.
         df: Degrees of freedom of a Student t.
         network: "mlp", "conv", or "auto", which goes by the shape of the data; see networks.for_data.
+        transform: Transform before the encoder: "log1p", "none", or "auto", which is log1p for a likelihood of counts.
         latent_dim: Number of latents.
         epochs: Number of passes over the data.
         batch_size: Number of examples in a step.
@@ -90,10 +93,12 @@ class Settings:
     on_error: str = "raise"
     in_memory: bool | None = None
     drop: tuple[str, ...] = ()
+    transform: str = "auto"
 
     def __post_init__(self) -> None:
         _checks.one_of("likelihood", self.likelihood, LIKELIHOODS)
         _checks.one_of("network", self.network, networks.NETWORKS)
+        _checks.one_of("transform", self.transform, ("auto", "none", "log1p"))
         for name in ("latent_dim", "epochs", "batch_size", "components"):
             _checks.positive_int(name, getattr(self, name))
         _checks.positive_float("learning_rate", self.learning_rate)
@@ -106,25 +111,33 @@ class Settings:
         reset = ("test_fraction", "drop") if Path(name_or_path).is_dir() else others
         return replace(self, data=name_or_path, **{name: getattr(default, name) for name in reset})
 
+    @property
+    def _transform(self) -> str | None:
+        """The transform as the networks call it."""
+        if self.transform == "auto":
+            return "log1p" if self.likelihood in _COUNTS else None
+        return None if self.transform == "none" else self.transform
+
     def loaded(self) -> tuple[Any, Any]:
         """Training and test images in [0, 1], as arrays or, of large data, as `data.LazyImages`."""
         return data.load(self.data, **{name: getattr(self, name) for name in LOADING})
 
     def resolved(self, train: Any = None) -> Settings:
-        """These settings, with `levels` counted in the training images if it matters and is not given.
+        """These settings, `transform` decided, and `levels` counted in the training images if it matters.
 
         Args:
             train: Training images as `loaded` returns them; None loads them if they are needed.
         """
+        decided = replace(self, transform=self._transform or "none")
         if not (self.likelihood in _COUNTS or self._on_levels):
-            return self
+            return decided
         train = self.loaded()[0] if train is None else train
         if self.likelihood in _COUNTS and is_table(train):
             if self.levels is not None:
                 expected, remedy = "none for a table, whose counts are taken as they are", "Leave it out."
                 raise ValueError(_checks.problem("levels", expected=expected, received=self.levels, remedy=remedy))
-            return self
-        return self if self.levels is not None else replace(self, levels=data.levels(train))
+            return decided
+        return decided if self.levels is not None else replace(decided, levels=data.levels(train))
 
     def images(self) -> tuple[Any, Any]:
         """Training and test images, `[n, H, W, C]` float32, as the likelihood takes them; for resolved settings."""
@@ -151,7 +164,9 @@ class Settings:
     def model(self, x: np.ndarray) -> VAE:
         """A new, compiled model for the training data `x`, `[n, *E]`, which also says where it starts."""
         keras.utils.set_random_seed(self.seed)
-        pair = networks.for_data(x, self.latent_dim, likelihood=self._likelihood(x), network=self.network)
+        pair = networks.for_data(
+            x, self.latent_dim, likelihood=self._likelihood(x), network=self.network, transform=self._transform
+        )
         vae = VAE(*pair, priors.StandardNormal(self.latent_dim), seed=self.seed)
         vae.compile(keras.optimizers.Adam(self.learning_rate), steps_per_execution=_STEPS_PER_EXECUTION)
         vae.optimizer.build(vae.trainable_variables)
@@ -181,7 +196,7 @@ def stored_settings(folder: Path) -> Settings:
         known = {field.name for field in fields(Settings)}
         if not isinstance(stored, dict) or not set(stored) <= known:
             raise ValueError(f"settings other than {', '.join(sorted(known))}")
-        return Settings(**stored)
+        return Settings(**_BEFORE | stored)
     except (OSError, ValueError, TypeError, RecursionError) as error:
         raise ValueError(
             _checks.problem(
