@@ -88,6 +88,12 @@ def test_coming_from(tmp_path, monkeypatch):
     assert len(blocks("coming_from.md")) == 5
 
 
+@pytest.mark.integration
+def test_the_page_on_counts():
+    keras.utils.set_random_seed(0)
+    assert run("counts.md") >= 5
+
+
 def test_the_home_page_shows_the_readme():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     example, *_ = re.findall(r"^```python\n(.*?)^```", readme, re.DOTALL | re.MULTILINE)

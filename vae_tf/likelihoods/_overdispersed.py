@@ -1,4 +1,4 @@
-"""What NegativeBinomial and ZeroInflatedNegativeBinomial share: a dispersion, a library size, and a mass."""
+"""Dispersion, library size and mass, which NegativeBinomial and ZeroInflatedNegativeBinomial share."""
 
 from __future__ import annotations
 

@@ -1,12 +1,15 @@
 """The settings of a run: every likelihood by name, on images that suit it."""
 
+import json
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 from models import binary
 
 from vae_tf import data, likelihoods
 from vae_tf.cli._train import OPTIONS
-from vae_tf.runs.settings import LIKELIHOODS, Settings
+from vae_tf.runs.settings import LIKELIHOODS, Settings, stored_settings
 
 
 def test_the_command_line_offers_every_likelihood():
@@ -18,6 +21,31 @@ def test_the_command_line_offers_every_likelihood():
     for name, (_, arguments) in LIKELIHOODS.items():
         assert set(OPTIONS[name]) == set(arguments) | ({"levels"} if name in counts else set())
     assert set(OPTIONS) == set(LIKELIHOODS)
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "transform", "decided"),
+    [
+        ("poisson", "auto", "log1p"),
+        ("negative_binomial", "auto", "log1p"),
+        ("zero_inflated_negative_binomial", "auto", "log1p"),
+        ("poisson", "none", "none"),
+        ("gaussian", "auto", "none"),
+        ("gaussian", "log1p", "log1p"),
+    ],
+)
+def test_counts_go_through_the_logarithm_before_the_encoder(likelihood, transform, decided):
+    settings = Settings(likelihood=likelihood, transform=transform, latent_dim=2).resolved()
+    assert settings.transform == decided
+    encoder = settings.model(settings.images()[0][:64]).encoder
+    assert any(layer.name == "log1p" for layer in encoder.layers) == (decided == "log1p")
+
+
+def test_a_run_from_before_there_was_a_transform_has_none(tmp_path):
+    stored = asdict(Settings(likelihood="poisson"))
+    del stored["transform"]
+    (tmp_path / "settings.json").write_text(json.dumps(stored))
+    assert stored_settings(tmp_path).transform == "none"
 
 
 @pytest.mark.parametrize("name", LIKELIHOODS)
