@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras as keras
+from scipy import sparse
 from tiny import Again
 
 import vae_tf
@@ -103,3 +104,26 @@ def test_unknown_transforms(transform):
     for make, shape in ((networks.mlp_encoder, (4,)), (networks.conv_encoder, (4, 4, 1))):
         with pytest.raises(ValueError, match="transform: expected one of 'log1p'"):
             make(shape, posteriors.DiagonalNormal(2), transform=transform)
+
+
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_matrix])
+def test_what_standardises_acts_on_the_logarithm(container):
+    standardised = {"hidden": (8,), "standardise": container(COUNTS)}
+    encoder = networks.mlp_encoder((4,), posteriors.DiagonalNormal(2), transform="log1p", **standardised)
+    inner = keras.Sequential(encoder.layers[:2])(COUNTS).numpy()
+    np.testing.assert_allclose(inner.mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(inner.std(axis=0), 1, rtol=1e-4)
+
+
+def test_small_integers_are_standardised_in_full_precision():
+    counts = np.random.default_rng(0).integers(0, 255, size=(3000, 1)).astype(np.uint8)
+    moments = networks.Moments.of(counts, transform="log1p")
+    np.testing.assert_allclose(moments.mean, np.log1p(counts.astype(np.float64)).mean(axis=0), rtol=1e-9)
+
+
+def test_moments_of_other_data_are_refused():
+    moments = networks.Moments.of(COUNTS)
+    with pytest.raises(ValueError, match=r"moments of data with transform='log1p', received transform=None"):
+        networks.mlp_encoder((4,), posteriors.DiagonalNormal(2), transform="log1p", standardise=moments)
+    with pytest.raises(ValueError, match="expected numbers of at least 0"):
+        networks.Moments.of(BELOW, transform="log1p")

@@ -38,6 +38,11 @@ FAMILIES = {
     "poisson_large": (lambda: lik.Poisson(SHAPE), lambda x: np.rint(1e7 * x)),
     "negative_binomial": (lambda: lik.NegativeBinomial(SHAPE), lambda x: np.rint(40 * x)),
     "negative_binomial_network": (lambda: lik.NegativeBinomial(SHAPE, dispersion="network"), lambda x: np.rint(40 * x)),
+    "zero_inflated": (lambda: lik.ZeroInflatedNegativeBinomial(SHAPE), lambda x: np.rint(40 * x)),
+    "zero_inflated_network": (
+        lambda: lik.ZeroInflatedNegativeBinomial(SHAPE, dispersion="network"),
+        lambda x: np.rint(40 * x),
+    ),
     "negative_binomial_library": (lambda: lik.NegativeBinomial(SHAPE, library_size=True), lambda x: np.rint(40 * x)),
 }
 
