@@ -127,3 +127,15 @@ def test_moments_of_other_data_are_refused():
         networks.mlp_encoder((4,), posteriors.DiagonalNormal(2), transform="log1p", standardise=moments)
     with pytest.raises(ValueError, match="expected numbers of at least 0"):
         networks.Moments.of(BELOW, transform="log1p")
+
+
+def test_for_data_takes_the_logarithm_of_counts():
+    def begins_with(x, **arguments):
+        return networks.for_data(x, 2, **arguments)[0].layers[0].name
+
+    counts = {"likelihood": likelihoods.Poisson((4,))}
+    assert begins_with(COUNTS, **counts) == "log1p"
+    assert begins_with(COUNTS, transform=None, **counts) == begins_with(COUNTS) == "standardise"
+    assert begins_with(COUNTS, transform="log1p") == "log1p"
+    with pytest.raises(ValueError, match="transform: expected one of"):
+        networks.for_data(COUNTS, 2, transform="sqrt")

@@ -20,6 +20,7 @@ class Counts(PointwiseLikelihood):
 
     measure: Literal["density", "mass", "score"] = "mass"
     support = "counts"
+    encoder_transform = "log1p"
     drawn_from: ClassVar[tuple[str, ...]] = ("mean",)
     """Names of the parameters that `draw_counts` takes; the first has all axes."""
 

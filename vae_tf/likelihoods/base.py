@@ -41,6 +41,8 @@ class Likelihood(DistributionLayer):
     score that is neither (see NegativeBinomial)."""
     support: str = "real numbers"
     """The values that x can take, in words."""
+    encoder_transform: str | None = None
+    """The transform of x that suits an encoder of such data; None for x as it is. See networks.for_data."""
     locations: int = 0
     """How many numbers, the first of the last axis of the network's outputs, are E[x|z] in the units of the data."""
     has_a_scale_for_each_dimension: bool = False

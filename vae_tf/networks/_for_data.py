@@ -33,7 +33,7 @@ def for_data(
     likelihood: Likelihood | None = None,
     posterior: Posterior | None = None,
     network: str = "auto",
-    transform: str | None = None,
+    transform: str | None = "auto",
 ) -> tuple[keras.Model, keras.Model]:
     """An encoder and a decoder that suit training data: `VAE(*networks.for_data(x, 8), priors.StandardNormal(8))`.
 
@@ -54,7 +54,8 @@ def for_data(
             one, and for tables with a trained sigma for each column.
         posterior: The layer that the encoder ends in; by default a DiagonalNormal.
         network: "mlp" or "conv" to choose one; "auto" goes by the shape of the data.
-        transform: "log1p" for log(1 + x) before the encoder, which suits counts; None for x as it is.
+        transform: "log1p" for log(1 + x) before the encoder; None for x as it is; "auto" is log1p for a likelihood of
+            counts.
 
     Returns:
         The encoder `[B, *E]` -> q(z|x), and the decoder `[B, D]` -> p(x|z).
@@ -68,6 +69,8 @@ def for_data(
     latent_dim = _checks.positive_int("latent_dim", latent_dim)
     known, most = None if likelihood is None else likelihood.event_shape, None if len(np.shape(x)) < 3 else _MOST
     moments = Moments.of(x, known, "x", most=most)
+    if transform == "auto":
+        transform = None if likelihood is None else likelihood.encoder_transform
     of_inputs = moments if transform is None else Moments.of(x, moments.mean.shape, "x", transform, most=most)
     shape = moments.mean.shape
     likelihood = Gaussian(shape, **scale_for(shape)) if likelihood is None else likelihood

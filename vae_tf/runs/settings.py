@@ -18,7 +18,7 @@ __all__ = ["LIKELIHOODS", "LOADING", "MODEL", "SETTINGS", "Settings", "is_table"
 MODEL, SETTINGS = "model.keras", "settings.json"
 _STEPS_PER_EXECUTION = 16
 
-LIKELIHOODS = {
+LIKELIHOODS: dict[str, tuple[type[likelihoods.Likelihood], tuple[str, ...]]] = {
     "bernoulli": (likelihoods.Bernoulli, ()),
     "categorical": (likelihoods.Categorical, ("levels",)),
     "continuous_bernoulli": (likelihoods.ContinuousBernoulli, ()),
@@ -115,7 +115,7 @@ class Settings:
     def _transform(self) -> str | None:
         """The transform as the networks call it."""
         if self.transform == "auto":
-            return "log1p" if self.likelihood in _COUNTS else None
+            return LIKELIHOODS[self.likelihood][0].encoder_transform
         return None if self.transform == "none" else self.transform
 
     def loaded(self) -> tuple[Any, Any]:
