@@ -89,7 +89,8 @@ class Table:
         Of a sparse matrix they hold only the numbers that are stored, some of them repeated to fill the shape, and 0
         where any number is not stored: nothing becomes dense.
         """
-        for rows in self.blocks() if isinstance(self._rows, LazyImages) else self._row_blocks():
+        parts: Iterator[Any] = self.blocks() if isinstance(self._rows, LazyImages) else self._row_blocks()
+        for rows in parts:
             if not sparse.issparse(rows):
                 yield np.asarray(rows)
                 continue

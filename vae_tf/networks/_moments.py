@@ -153,7 +153,7 @@ def _parts(table: Table, what: str, most: int | None) -> Iterator[np.ndarray]:
     size = max(1, _PART // math.prod(table.shape[1:]))
     if most is not None and len(table) > most:
         places = np.linspace(0, len(table) - 1, most).astype(np.int64)
-        blocks = (table[places[start : start + size]] for start in range(0, most, size))
+        blocks: Iterator[np.ndarray] = (table[places[start : start + size]] for start in range(0, most, size))
     else:
         blocks = table.blocks()
     for block in blocks:
