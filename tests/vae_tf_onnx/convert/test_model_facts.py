@@ -8,6 +8,7 @@ from models import SHAPE
 import vae_tf
 from vae_tf_onnx import export
 from vae_tf_onnx.bundle import EXAMPLES, open_bundle
+from vae_tf_onnx.convert import _arguments, _model_facts
 
 
 def test_scores_and_examples_of_data(fitted, complete, digits):
@@ -67,3 +68,23 @@ def test_latents_without_a_closed_form(make_vae, digits, tmp_path, posterior, pr
     np.testing.assert_allclose(latents["kl"], kl.mean(axis=0), rtol=0.2, atol=0.05)
     np.testing.assert_allclose(latents["mean"], q.mean(axis=(0, 1)), atol=0.1)
     np.testing.assert_allclose(latents["scale"], q.std(axis=(0, 1)), rtol=0.1)
+
+
+def test_lazy_images_are_scored_as_arrays(fitted, digits, monkeypatch):
+    monkeypatch.setattr("vae_tf_onnx.convert._model_facts._SCORED", 100)
+    lazy = vae_tf.data.load("digits", in_memory=False)[1]
+    assert _arguments.data(fitted, lazy) is lazy
+    assert _model_facts.evaluation(fitted, lazy) == _model_facts.evaluation(fitted, digits[1])
+    assert _model_facts.latents(fitted, lazy, "x") == _model_facts.latents(fitted, digits[1], "x")
+    with pytest.raises(ValueError, match=r"x: expected shape \[n, 8, 8, 1\], received \[297, 4, 4, 1\]"):
+        _arguments.data(fitted, _Small())
+
+
+class _Small(vae_tf.data.LazyImages):
+    """Images of another size."""
+
+    def __init__(self):
+        super().__init__((297, 4, 4, 1))
+
+    def _read(self, numbers):
+        return np.zeros((len(numbers), 4, 4, 1), np.float32)
