@@ -16,6 +16,7 @@ import numpy as np
 
 from vae_tf._checks import problem
 from vae_tf.data._decoding import scaled
+from vae_tf.data._mapped import rows_of
 from vae_tf.data._regular import open_regular
 from vae_tf.data.lazy import LazyImages, progress
 
@@ -63,7 +64,7 @@ class ArrayImages(LazyImages):
             self._check_range(what)
 
     def _read(self, numbers: np.ndarray) -> np.ndarray:
-        images = np.asarray(self._array[numbers]).reshape(len(numbers), *self.shape[1:])
+        images = np.asarray(rows_of(self._array, numbers)).reshape(len(numbers), *self.shape[1:])
         if images.dtype == np.uint8:
             return scaled(images)
         return np.clip(images.astype(np.float32), 0, 1)

@@ -10,6 +10,7 @@ import tensorflow as tf
 from scipy import sparse
 
 from vae_tf import _checks
+from vae_tf.data._mapped import rows_of
 from vae_tf.data._on_disk import OnDisk, is_on_disk
 from vae_tf.data.lazy import LazyImages
 
@@ -59,7 +60,8 @@ class Table:
         return self.shape[0]
 
     def __getitem__(self, index: Any) -> np.ndarray:
-        return dense(self._rows[index])
+        rows = rows_of(self._rows, index) if isinstance(self._rows, np.ndarray) else self._rows[index]
+        return dense(rows)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self[:], dtype)

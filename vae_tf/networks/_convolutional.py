@@ -12,7 +12,7 @@ import tf_keras as keras
 from vae_tf import _checks
 from vae_tf._distribution_layer import DistributionLayer
 from vae_tf.likelihoods import Likelihood
-from vae_tf.networks._fully_connected import dense
+from vae_tf.networks._fully_connected import check_last, dense
 from vae_tf.networks._units import into_units, out_of_units
 
 layers = keras.layers
@@ -61,6 +61,7 @@ def conv_encoder(
         Residual blocks: He et al. 2016, arXiv 1512.03385. Group normalisation: Wu and He 2018, arXiv 1803.08494.
     """
     shape = _image_shape(event_shape)
+    check_last("posterior", posterior)
     counts = _filters(filters, shape)
     blocks = _Blocks(activation, residual, normalization)
     x = h = keras.Input(shape, name="x")
@@ -107,6 +108,7 @@ def conv_decoder(
         ValueError: As for conv_encoder and mlp_decoder.
     """
     latent_dim = _checks.positive_int("latent_dim", latent_dim)
+    check_last("likelihood", likelihood)
     shape = _image_shape(likelihood.event_shape)
     counts = _filters(filters, shape)
     blocks = _Blocks(activation, residual, normalization)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import tf_keras as keras
@@ -44,6 +44,7 @@ def mlp_encoder(
             not finite, or negative beside a transform.
     """
     shape = _checks.shape("event_shape", event_shape)
+    check_last("posterior", posterior)
     stack = [
         *into_units(standardise, shape, transform),
         layers.Flatten(),
@@ -87,6 +88,7 @@ def mlp_decoder(
             likelihood.
     """
     latent_dim = _checks.positive_int("latent_dim", latent_dim)
+    check_last("likelihood", likelihood)
     stack = [*dense(hidden, activation), layers.Dense(math.prod(likelihood.parameter_shape))]
     last = out_of_units(standardise, likelihood, mean_activation)
     if last:
@@ -96,4 +98,16 @@ def mlp_decoder(
 
 def dense(widths: Sequence[int], activation: str) -> list[keras.layers.Layer]:
     """Hidden layers of these widths."""
+    if not isinstance(widths, Iterable):
+        expected, remedy = "a width for each layer, such as (512, 512)", f"Pass hidden=({widths},) for one layer."
+        raise TypeError(_checks.problem("hidden", expected=expected, received=repr(widths), remedy=remedy))
     return [layers.Dense(_checks.positive_int("hidden", width), activation=activation) for width in widths]
+
+
+def check_last(name: str, layer: Any) -> None:
+    """Refuses what is no distribution layer as the last one of a network, such as a class that was not called."""
+    if not isinstance(layer, DistributionLayer):
+        example = "posteriors.DiagonalNormal(8)" if name == "posterior" else "likelihoods.Gaussian((28, 28, 1))"
+        received = f"the class {layer.__name__}" if isinstance(layer, type) else repr(layer)[:80]
+        expected, remedy = "a distribution layer of vae_tf", f"Pass an instance, such as {example}."
+        raise TypeError(_checks.problem(name, expected=expected, received=received, remedy=remedy))
