@@ -13,7 +13,8 @@ import tf_keras as keras
 
 from vae_tf import (
     _checks,
-    linear,  # noqa: F401 - its import imports all modules that register a class
+    linear,  # noqa: F401 - imported, as the networks are, because they import all modules that register a class
+    networks,  # noqa: F401
     storage,
 )
 from vae_tf.training.finite import check_weights

@@ -32,11 +32,13 @@ _ASSERTION = re.compile(
 class FittedModel(keras.Model, abc.ABC):
     """A Keras model of data `[n, *E]` that have a likelihood; see VAE."""
 
+    encoder: keras.Model
+    decoder: keras.Model
     objective: Objective
     objective_state: dict[str, tf.Variable]
     clock: tf.train.Checkpoint
     seed: int
-    _trained: frozenset[int] = frozenset()
+    _trained: frozenset[int] | None = None
 
     @property
     def steps_done(self) -> tf.Variable:
@@ -103,7 +105,7 @@ class FittedModel(keras.Model, abc.ABC):
         arguments.check_optimizer(optimizer)
         kwargs.setdefault("weighted_metrics", [])  # or Keras warns that weights are without use, which they are not
         super().compile(optimizer=keras.optimizers.get(optimizer), loss=loss, **kwargs)
-        self._trained = frozenset(map(id, self.trainable_variables))
+        self._trained = self._trainable_now()
 
     def fit(
         self,
@@ -265,9 +267,14 @@ class FittedModel(keras.Model, abc.ABC):
 
         A step that makes them itself is traced twice. That is left to Keras where weights came or were frozen since.
         """
-        same = self._trained == frozenset(map(id, self.trainable_variables))
+        same = self._trained is not None and self._trained == self._trainable_now()
         if same and isinstance(self.optimizer, keras.optimizers.Optimizer):  # older ones make their slots themselves
             self.optimizer.build(self.trainable_variables)
+
+    def _trainable_now(self) -> frozenset[int] | None:
+        """The identities of the weights that a step would train; None as long as a network has none yet."""
+        built = self.encoder.built and self.decoder.built
+        return frozenset(map(id, self.trainable_variables)) if built else None
 
     # --- what is handed on to Keras --------------------------------------------------------------------
 

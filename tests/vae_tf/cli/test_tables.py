@@ -25,6 +25,7 @@ def without_export(monkeypatch):
     monkeypatch.setattr("vae_tf.cli._plugins.entry_points", lambda **_: [])
 
 
+@pytest.mark.integration
 def test_a_table_in_mixed_units(run, people, tmp_path, without_export):
     folder = tmp_path / "run"
     code, out, err = run("train", "--data", people, "--drop", "name", "--epochs", 6, "--latent-dim", 3, "--out", folder)
@@ -71,7 +72,7 @@ def test_a_run_on_counts(run, tmp_path, without_export):
         (["--drop", "names"], "drop: expected one of its columns, 'u0'"),
         (["--drop", "name", "--network", "conv"], "(H, W, C)"),
         (["--drop", "name", "--likelihood", "bernoulli"], "values in [0, 1]"),
-        (["--drop", "name", "--likelihood", "poisson"], "whole numbers of at least 0"),
+        (["--drop", "name", "--likelihood", "poisson"], "numbers of at least 0"),
         (["--drop", "name", "--likelihood", "discretized_logistic"], "Grey levels: expected at most 256 in [0, 1]"),
         (["--drop", "name", "--likelihood", "poisson", "--levels", "4"], "levels: expected none for a table"),
         (["--drop", "name", "--size", "8"], "size (--size): expected a folder of image files, received a table"),

@@ -92,6 +92,7 @@ def test_what_is_frozen_stays(data, tmp_path):
         loaded.fit_covariance(covariance, mean, COUNT, 2, train_encoder=True)
 
 
+@pytest.mark.integration
 def test_the_same_training_twice_is_the_same_bit_for_bit(data):
     """Its weights are read more than once a step: none may change between two reads. (One in ten did, once.)"""
     found = set()

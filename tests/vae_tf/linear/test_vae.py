@@ -117,6 +117,7 @@ def test_fixed_sigma_keeps_the_latents_above_it(data):
         assert (~collapse.collapsed(vae, images(rows))).sum() == expected
 
 
+@pytest.mark.integration
 def test_fit_comes_to_the_same_optimum(data):
     """By draws of z, in batches, through Keras' fit; the remaining noise of the gradients costs less than 0.1 nats."""
     rows = data[0]

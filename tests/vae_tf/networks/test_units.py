@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 import tf_keras as keras
+from marks import integration_but
 from scipy import sparse
 from sklearn.datasets import load_wine
 
@@ -144,7 +145,7 @@ def test_the_floor_of_a_scale_gives_way_to_small_units_unless_it_was_chosen():
         likelihoods.Gaussian(2, min_scale=0.0)
 
 
-@pytest.mark.parametrize("scale", ["per_dimension", "per_pixel"])
+@pytest.mark.parametrize("scale", integration_but(["per_dimension", "per_pixel"], "per_pixel"))
 def test_a_standardised_model_is_saved_loaded_and_exported_with_its_units(tmp_path, scale):
     x = table()[:, :3]
     vae = make(x, standardise=x, scale=scale)
@@ -164,6 +165,7 @@ def test_a_standardised_model_is_saved_loaded_and_exported_with_its_units(tmp_pa
 # --- what it is worth ----------------------------------------------------------------------------------
 
 
+@pytest.mark.integration
 def test_raw_wine_reaches_what_wine_standardised_by_hand_reaches():
     x = load_wine().data[np.random.default_rng(0).permutation(178)].astype(np.float32)
     train, test = x[:142], x[142:]

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras as keras
+from marks import integration_but
 from models import SHAPE
 from scipy import special, stats
 from tensorflow_probability import distributions as tfd
@@ -23,7 +24,7 @@ PAIRS = {
 }
 
 
-@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("name", integration_but(PAIRS, "full_covariance", "mixture"))
 def test_it_trains_logs_how_it_took_the_kl_and_survives_a_file(make_vae, digits, tmp_path, name):
     posterior, prior = PAIRS[name]
     vae = make_vae(posterior=posterior, prior=prior)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras as keras
+from marks import integration_but
 from tiny import X, tiny_vae
 
 import vae_tf
@@ -52,7 +53,7 @@ def test_watching_a_loss_that_changes_its_meaning_is_warned_of(objective):
         tiny_vae(objective=objective).fit(X, validation_data=X, epochs=2, verbose=0, callbacks=[stop])
 
 
-@pytest.mark.parametrize("verbose", [1, 2])
+@pytest.mark.parametrize("verbose", integration_but([1, 2], 2))
 @pytest.mark.parametrize("objective", [None, objectives.ELBO(objectives.linear(8, "steps")), objectives.GECO(1.0)])
 def test_shown_is_what_is_logged(verbose, objective, capsys):
     vae = tiny_vae(objective=objective)

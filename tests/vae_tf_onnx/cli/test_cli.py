@@ -9,7 +9,7 @@ import pytest
         (["check", "nowhere"], "expected a file, received nothing there"),
         (["check"], "Missing argument 'BUNDLE'"),
         (["sample", "nowhere"], "Missing option '--out'"),
-        (["sample", "nowhere", "--out", "x.gif"], "expected a .npz, .npy or .png file"),
+        (["sample", "nowhere", "--out", "x.gif"], "expected a .npz, .npy, .png or .csv file"),
         (["sample", "nowhere", "--out", "x.npy", "--num-samples", "many"], "'many' is not a valid integer"),
         (["export", "model.keras"], "No such command 'export'"),
     ],
