@@ -116,7 +116,7 @@ class Watch(keras.callbacks.Callback):
 
     def on_test_end(self, logs: Any = None) -> None:
         """Refuses means over nothing: their zeros would be the best values ever."""
-        if float(self.model.logs.weight) == 0:
+        if self.model.logs.weight.numpy() == 0:
             raise nothing_to_average()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
