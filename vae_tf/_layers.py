@@ -1,4 +1,4 @@
-"""Layers that an encoder may begin with."""
+"""Layers that transform data before an encoder, such as the logarithm of counts."""
 
 from __future__ import annotations
 

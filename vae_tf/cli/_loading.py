@@ -50,7 +50,7 @@ NAMES = ("drop", "size", "crop", "stretch", "channels", "background", "test_frac
 
 
 def loading_options(*, stream: bool) -> Callable[[Any], Any]:
-    """A decorator that adds the options to a command.
+    """A decorator of commands that read data: it adds the options that say how.
 
     Args:
         stream: Whether the command can read data that do not fit into memory.

@@ -99,7 +99,7 @@ class Columns:
 
 @dataclass(frozen=True)
 class _Fault:
-    """Something that is no number, in words, and the remedy for it."""
+    """A description of a cell that is no number, and the remedy for it."""
 
     received: str
     cure: str

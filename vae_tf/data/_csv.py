@@ -34,7 +34,7 @@ _KINDS = {
     b"PK\x03\x04": ("Excel or a zip archive", "Read a workbook with pandas.read_excel(path) and pass the frame."),
     b"\x1f\x8b": ("gzip", "Let its name end in .csv.gz."),
 }
-"""What other files begin with, what they are, and the remedy."""
+"""First bytes of files that are no CSV, with the kind of file they belong to, and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class CSV:
 
 
 def survey(path: Path) -> CSV:
-    """Looks at the bytes of a file once: its names, its separator, and how many rows there may be.
+    """Reads the bytes of a CSV file once, for its column names, its separator, and a bound on its rows.
 
     Raises:
         ValueError: For a file that is empty or no CSV in UTF-8, without a line of names, or with a row of over 16 MiB.

@@ -92,7 +92,7 @@ def list_images(folder: Path, preparation: Preparation, *, labels: bool = False)
 
 
 def sorted_by_folder(files: list[str]) -> list[str]:
-    """Paths sorted by their folder, and in it by name."""
+    """Paths of files, folder by folder, and by name within each."""
     return sorted(files, key=os.path.split)
 
 

@@ -222,7 +222,7 @@ def _check_names(table: _Source) -> None:
 
 
 def _wanted(table: _Source, labels: Any, drop: Sequence[str]) -> tuple[list[int], int | None]:
-    """The numbers of the columns of x, and that of the labels."""
+    """The positions in the file of the columns that are examples, and of the one that is labels."""
     if labels is not None and not isinstance(labels, str):
         remedy = f"Pass labels={table.names[-1]!r}, say."
         raise error(f"{table.what}: labels", "the name of a column", repr(labels), remedy)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ import tf_keras as keras
 from scipy import sparse
 
 from vae_tf import _checks
+from vae_tf.data.order import permutation
 from vae_tf.data.tables import Table, dense, is_array_like, no_examples, no_numbers, not_one_each, numbers_in
 
 Parts = tuple[Any, Any, Any]
@@ -95,34 +95,28 @@ class Batches(keras.utils.Sequence):
 
     Args:
         sequence: The Sequence.
-        order: Function of the epoch: the numbers of the batches; None for their own order.
+        seed: Seed of the order; None for the Sequence's own.
         epoch: Number of the epoch that comes first.
     """
 
-    def __init__(
-        self, sequence: keras.utils.Sequence, order: Callable[[int], np.ndarray] | None = None, epoch: int = 0
-    ) -> None:
+    def __init__(self, sequence: keras.utils.Sequence, seed: int | None = None, epoch: int = 0) -> None:
         super().__init__()
-        self.sequence, self.order, self.epoch = sequence, order, epoch
+        self.sequence, self.seed, self.epoch = sequence, seed, epoch
 
     def shuffled(self, seed: int, epoch: int) -> Batches:
         """The same batches in an order of each epoch, from this epoch on."""
-        return Batches(self.sequence, functools.partial(_permutation, seed, len(self)), epoch)
+        return Batches(self.sequence, seed, epoch)
 
     def __len__(self) -> int:
         return len(self.sequence)
 
     def __getitem__(self, i: int) -> tuple[np.ndarray, ...]:
-        return _arrays(self.sequence[i if self.order is None else int(self.order(self.epoch)[i])])
+        return _arrays(self.sequence[i if self.seed is None else int(permutation(self.seed, self.epoch, len(self))[i])])
 
     def on_epoch_end(self) -> None:
         """Goes on to the next epoch, and tells the Sequence."""
         self.epoch += 1
         self.sequence.on_epoch_end()
-
-
-def _permutation(seed: int, n: int, epoch: int) -> np.ndarray:
-    return np.random.default_rng([seed, epoch]).permutation(n)
 
 
 def _again_and_again(data: Any, first: Any) -> tf.data.Dataset:

@@ -15,7 +15,7 @@ from vae_tf.data.streams import is_stream
 from vae_tf.data.tables import Table, check_finite
 
 _PART = 2**20
-"""Numbers that are in float64 at a time."""
+"""Greatest count of numbers that are converted to float64 at a time."""
 _STEPS = 8
 """Smallest standard deviation in units of the distance between float32 numbers at the mean."""
 

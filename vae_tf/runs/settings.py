@@ -169,7 +169,7 @@ class Settings:
         )
         vae = VAE(*pair, priors.StandardNormal(self.latent_dim), seed=self.seed)
         vae.compile(keras.optimizers.Adam(self.learning_rate), steps_per_execution=_STEPS_PER_EXECUTION)
-        vae.optimizer.build(vae.trainable_variables)
+        vae.build_optimizer()
         return vae
 
     def _likelihood(self, x: np.ndarray) -> likelihoods.Likelihood:
